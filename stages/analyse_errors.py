@@ -1,0 +1,54 @@
+"""Stage analyse_errors: which digits are taken for which (In 52-59)."""
+
+from pathlib import Path
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
+
+from stages._arrays import load, load_group
+from stages._figures import INCHES_PER_DIGIT, save_panels, sheet
+from stages._params.base import read
+from stages._params.errors import Errors
+from stages._reports import write_csv
+
+
+def long_form(matrix: NDArray, name: str, diagonal: bool) -> dict[str, NDArray]:
+    """A confusion matrix (10, 10) as columns ``actual``, ``predicted`` and ``name``."""
+    actual, predicted = np.nonzero(np.ones_like(matrix) if diagonal else ~np.eye(10, dtype=bool))
+    return {"actual": actual, "predicted": predicted, name: matrix[actual, predicted]}
+
+
+def panel(
+    images: NDArray[np.uint8], chosen: NDArray[np.bool_], n_examples: int, n_columns: int
+) -> NDArray[np.uint8]:
+    """The first ``n_examples`` chosen images (n, 28, 28) in one picture, blank where there are fewer."""
+    examples = np.zeros((n_examples, *images.shape[1:]), dtype=images.dtype)
+    first = np.flatnonzero(chosen)[:n_examples]
+    examples[: len(first)] = images[first]
+    return sheet(examples, n_columns)
+
+
+def main(
+    params: Path, images: Path, labels: Path, scores: Path, confusion: Path, errors: Path, figure: Path
+) -> None:
+    """Write the confusion matrix, its errors as shares of each digit, and the four panels."""
+    section = read(params, "errors", Errors)
+    y, predictions = load(labels), load_group(scores)["scores"].argmax(axis=1)
+    matrix = confusion_matrix(y, predictions, labels=np.arange(10))
+    write_csv(confusion, long_form(matrix, "count", diagonal=True))
+    shares = matrix / matrix.sum(axis=1, keepdims=True)
+    write_csv(errors, long_form(shares, "share", diagonal=False))
+    n_columns = int(np.ceil(section.n_examples**0.5))
+    cells = [(actual, predicted) for actual in section.pair for predicted in section.pair]
+    pictures = [
+        panel(load(images), (y == actual) & (predictions == predicted), section.n_examples, n_columns)
+        for actual, predicted in cells
+    ]
+    titles = [f"{a} classified as {p}: {matrix[a, p]:,}" for a, p in cells]
+    save_panels(figure, pictures, titles, 2, n_columns * INCHES_PER_DIGIT * 1.3)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

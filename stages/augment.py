@@ -1,0 +1,83 @@
+"""Stage augment: the training set and one shifted copy per shift, shuffled (Exercise 2)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from stages._arrays import load, save
+from stages._errors import UserError
+from stages._figures import save_panels
+from stages._params.augment import Augment
+from stages._params.base import read
+
+DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
+
+
+def shifted(images: NDArray[np.uint8], right: int, down: int) -> NDArray[np.uint8]:
+    """Images (n, height, width) moved by whole pixels; what comes in is blank.
+
+    The same as :func:`scipy.ndimage.shift` with ``cval=0``, without its interpolation.
+    """
+    height, width = images.shape[1:]
+    moved = np.zeros_like(images)
+    moved[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = images[
+        :, max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)
+    ]
+    return moved
+
+
+def augment(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], shifts: Sequence[tuple[int, int]], seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The images and their shifted copies, shuffled together.
+
+    Args:
+        images: (n, 28, 28).
+        labels: (n,).
+        shifts: m shifts as (right, down), in pixels.
+        seed: Of the shuffle; of :class:`numpy.random.RandomState`, whose stream is frozen.
+
+    Returns:
+        Images (n * (m + 1), 28, 28) and their labels.
+    """
+    n = len(images)
+    copies = [(0, 0), *shifts]
+    order = np.random.RandomState(seed).permutation(n * len(copies))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    augmented = np.empty((len(order), *images.shape[1:]), dtype=images.dtype)
+    # Copy by copy into its place, so that memory holds the result only once.
+    for places, (right, down) in zip(place.reshape(-1, n), copies, strict=True):
+        augmented[places] = shifted(images, right, down)
+    return augmented, labels[order % n]
+
+
+def main(
+    params: Path, images: Path, labels: Path, augmented_images: Path, augmented_labels: Path, figure: Path
+) -> None:
+    """Write the augmented training set, and a figure of one digit shifted far enough to see."""
+    section = read(params, "augment", Augment)
+    train = load(images)
+    shown = section.figure
+    if shown.image >= len(train):
+        raise UserError(
+            f"params.yaml: augment.figure.image is {shown.image}, "
+            f"but should be less than the {len(train):,} training images"
+        )
+    new_images, new_labels = augment(train, load(labels), section.shifts, section.seed)
+    save(augmented_images, new_images)
+    save(augmented_labels, new_labels)
+    digit = train[shown.image : shown.image + 1]
+    moved = [
+        shifted(digit, right * shown.pixels, down * shown.pixels)[0]
+        for right, down in DIRECTIONS.values()
+    ]
+    titles = ["original", *(f"{shown.pixels} px {direction}" for direction in DIRECTIONS)]
+    save_panels(figure, [digit[0], *moved], titles, 5, 1.8)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

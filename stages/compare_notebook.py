@@ -1,0 +1,160 @@
+"""Stage compare_notebook: every printed figure of the notebook beside this run's."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import tyro
+from ruamel.yaml import YAML
+
+from stages._errors import UserError
+from stages._params.base import Section, Values, read
+
+Value: TypeAlias = bool | int | float | str
+
+
+class Drift(Section):
+    """A figure that has moved with scikit-learn since the notebook: why, and where to."""
+
+    reason: str
+    now: Values[Value]
+
+
+class Reference(Section):
+    """A figure of this run."""
+
+    file: str
+    key: str
+
+
+class Row(Section):
+    """A figure of the notebook, of one number or several."""
+
+    cell: str
+    figure: str
+    file: str
+    """Below the reports folder: JSON or CSV."""
+    keys: Values[str]
+    """Dotted keys of the JSON, or columns of the CSV."""
+    notebook: Values[Value] | None = None
+    above: float | Reference | None = None
+    """What the notebook says without a number: more than this."""
+    decimals: int = 9
+    """As many as the notebook prints, or two ways of computing it share."""
+    drift: Drift | None = None
+
+
+class Notebook(Section):
+    """``notebook.yaml``: the notebook's parameters and its figures."""
+
+    params: dict[str, Any]
+    figures: Values[Row]
+
+
+def find(reports: Path, file: str, keys: tuple[str, ...]) -> list[Value | None]:
+    """This run's values: of each dotted key of a JSON file (``None`` where there is no such key),
+    or all numbers of the columns of a CSV file."""
+    path = reports / file
+    if path.suffix == ".csv":
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        return [float(row[key]) for key in keys for row in rows]
+    values: list[Value | None] = []
+    for key in keys:
+        value = json.loads(path.read_text())
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        values.append(value)
+    return values
+
+
+def agree(ours: list[Value | None], theirs: tuple[Value, ...], decimals: int) -> bool:
+    """Whether all values are equal, numbers to ``decimals``."""
+    if len(ours) != len(theirs) or None in ours:
+        return False
+    return all(
+        a == b if isinstance(a, str) or isinstance(b, str) else abs(a - b) < 10.0**-decimals  # type: ignore[operator]
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def verdict(row: Row, ours: list[Value | None], reports: Path) -> str:
+    """``same``, ``drift: reason`` or ``differs``."""
+    if row.above is not None:
+        floor = row.above
+        if isinstance(floor, Reference):
+            (floor,) = find(reports, floor.file, (floor.key,))  # type: ignore[assignment]
+        return "same" if all(a is not None and a > floor for a in ours) else "differs"  # type: ignore[operator]
+    assert row.notebook is not None
+    if agree(ours, row.notebook, row.decimals):
+        return "same"
+    if row.drift and agree(ours, row.drift.now, row.decimals):
+        return f"drift: {row.drift.reason}"
+    return "differs"
+
+
+def _text(values: Any) -> str:
+    texts = ["none" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value) for value in values]
+    rows = [", ".join(texts[start : start + 10]) for start in range(0, len(texts), 10)]
+    return " / ".join(rows)
+
+
+def changed(notebook: dict[str, Any], params: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys of ``notebook`` whose values in ``params`` differ."""
+    keys: list[str] = []
+    for key, value in notebook.items():
+        ours = params[key]
+        if isinstance(value, dict):
+            keys += changed(value, ours, f"{prefix}{key}.")
+        elif value != ours:
+            keys.append(f"{prefix}{key}")
+    return keys
+
+
+def markdown(verdicts: list[tuple[Row, str, str]], comparable: str) -> str:
+    """The table as Markdown, with ``comparable`` above it."""
+    lines = [
+        "# The notebook's figures and this run's",
+        "",
+        comparable,
+        "",
+        "| cell | figure | notebook | this run | |",
+        "|---|---|---|---|---|",
+    ]
+    for row, ours, status in verdicts:
+        lines.append(f"| {row.cell} | {row.figure} | {_notebook_text(row)} | {ours} | {status} |")
+    return "\n".join(lines) + "\n"
+
+
+def _notebook_text(row: Row) -> str:
+    if row.notebook is not None:
+        return _text(row.notebook)
+    return f"above {row.above}" if isinstance(row.above, float) else "above the row before"
+
+
+def main(params: Path, notebook: Path, reports: Path, out: Path) -> None:
+    """Write the table.
+
+    Raises:
+        UserError: A figure differs although data and parameters are the notebook's.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    theirs = read(notebook, "", Notebook)
+    edited = changed(theirs.params, yaml.load(params))
+    is_mnist = json.loads((reports / "metrics/data.json").read_text())["is_mnist"]
+    comparable = {
+        (True, True): "Data and parameters are the notebook's.",
+        (True, False): f"Not the notebook's parameters: {', '.join(edited)}.",
+    }.get((is_mnist, not edited), "Not the notebook's data: the figures need not agree.")
+    verdicts = []
+    for row in theirs.figures:
+        ours = find(reports, row.file, row.keys)
+        verdicts.append((row, _text(ours), verdict(row, ours, reports)))
+    out.write_text(markdown(verdicts, comparable))
+    differing = [f"{row.cell} {row.figure}" for row, _, status in verdicts if status == "differs"]
+    if differing and is_mnist and not edited:
+        raise UserError(f"{out}: differs from the notebook: {'; '.join(differing)}")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

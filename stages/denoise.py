@@ -1,0 +1,80 @@
+"""Stage denoise: from noisy to clean pixels by nearest neighbours (In 67-71)."""
+
+from pathlib import Path
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from stages._arrays import as_rows, load
+from stages._figures import INCHES_PER_DIGIT, save_panels, sheet
+from stages._knn import fitted
+from stages._neighbors import graph, nearest
+from stages._params.base import read
+from stages._params.denoise import Denoise
+from stages._reports import Metrics, write_metrics
+
+
+def add_noise(
+    images: NDArray[np.uint8], high: int, random: np.random.RandomState
+) -> NDArray[np.uint16]:
+    """The images with an integer from 0 to below ``high`` added to each pixel, (n, 28, 28)."""
+    noise = random.randint(0, high, size=images.shape, dtype=np.uint16)
+    return images + noise
+
+
+def denoise(
+    noisy: NDArray[np.uint16],
+    noisy_train: NDArray[np.uint16],
+    clean_train: NDArray[np.uint8],
+    n_neighbors: int,
+) -> NDArray[np.uint8]:
+    """The most frequent clean value of each pixel among the nearest noisy training images.
+
+    As the notebook's multioutput ``KNeighborsClassifier``: of equally frequent values, the least.
+
+    Args:
+        noisy: (n, 28, 28).
+        noisy_train: (m, 28, 28).
+        clean_train: (m, 28, 28).
+        n_neighbors: How many vote.
+
+    Returns:
+        (n, 28, 28).
+    """
+    indices, squared = nearest(noisy, noisy_train, n_neighbors, "neighbours of noisy digits")
+    classifier = fitted(n_neighbors, "uniform", as_rows(clean_train))
+    pixels: NDArray[np.uint8] = classifier.predict(graph(indices, squared, len(clean_train)))
+    return pixels.reshape(noisy.shape)
+
+
+def denoise_metrics(
+    clean: NDArray[np.uint8], noisy: NDArray[np.uint16], cleaned: NDArray[np.uint8]
+) -> Metrics:
+    """The mean absolute error over all pixels of all images, in grey levels of 0 to 255."""
+    truth = clean.astype(np.int32)
+    return {
+        "mean_absolute_error": {
+            "before": np.abs(noisy - truth).mean(),
+            "after": np.abs(cleaned - truth).mean(),
+        }
+    }
+
+
+def main(params: Path, images: Path, test_images: Path, metrics: Path, figure: Path) -> None:
+    """Clean the whole test set; write the errors, and a figure of its first digits."""
+    section = read(params, "denoise", Denoise)
+    train, clean = load(images), load(test_images)
+    random = np.random.RandomState(section.seed)
+    noisy_train = add_noise(train, section.high, random)
+    noisy = add_noise(clean, section.high, random)
+    cleaned = denoise(noisy, noisy_train, train, section.n_neighbors)
+    write_metrics(metrics, denoise_metrics(clean, noisy, cleaned))
+    n = section.n_digits
+    rows = {"noisy": noisy[:n], "cleaned": cleaned[:n], "clean": clean[:n]}
+    pictures = [sheet(digits, len(digits)) for digits in rows.values()]
+    save_panels(figure, pictures, list(rows), 1, n * 2 * INCHES_PER_DIGIT)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

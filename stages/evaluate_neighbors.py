@@ -1,0 +1,54 @@
+"""Stage evaluate_neighbors: the grid's winner on the test set (Exercises 1 and 2)."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from stages._arrays import load, load_group
+from stages._knn import fitted
+from stages._neighbors import graph
+from stages._reports import write_metrics
+
+
+def predictions(
+    neighbors: dict[str, NDArray],
+    y: NDArray[np.uint8],
+    n_neighbors: int,
+    weights: Literal["uniform", "distance"],
+) -> NDArray[np.uint8]:
+    """The digit of each query, (n,), by its nearest images.
+
+    Args:
+        neighbors: ``indices`` and ``squared_distances`` (n, k) of the queries' neighbours.
+        y: (m,), the digits of the images that they index.
+        n_neighbors: At most k.
+        weights: How the neighbours vote.
+    """
+    distances = graph(neighbors["indices"], neighbors["squared_distances"], len(y))
+    digits: NDArray[np.uint8] = fitted(n_neighbors, weights, y).predict(distances)
+    return digits
+
+
+def main(
+    grid: Path, neighbors: Path, images: Path, labels: Path, test_labels: Path, metrics: Path
+) -> None:
+    """Write the test accuracy of the classifier that ``grid`` found best, among ``images``."""
+    best = json.loads(grid.read_text())["best"]
+    y = load(labels)
+    answers = predictions(load_group(neighbors), y, best["n_neighbors"], best["weights"])
+    report = {
+        "test_accuracy": np.mean(answers == load(test_labels)),
+        "n_neighbors": best["n_neighbors"],
+        "weights": best["weights"],
+        "n_train": len(y),
+        "n_pixels": load(images)[0].size,
+    }
+    write_metrics(metrics, report)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

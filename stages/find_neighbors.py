@@ -1,0 +1,27 @@
+"""Stage find_neighbors: the nearest images of each image, exactly, once.
+
+Every grid, fold and label reads this graph; nothing is searched twice (Exercises 1 and 2, In 60).
+"""
+
+from pathlib import Path
+
+import tyro
+
+from stages._arrays import load, save_group
+from stages._neighbors import nearest
+from stages._params.base import read
+from stages._params.neighbors import Neighbors
+
+
+def main(params: Path, queries: Path, images: Path, out: Path) -> None:
+    """Write ``indices`` and ``squared_distances`` of the neighbours of ``queries`` in ``images``.
+
+    An image that is among both is its own nearest neighbour, or of its copies the first.
+    """
+    k = read(params, "neighbors", Neighbors).k
+    indices, squared = nearest(load(queries), load(images), k, f"neighbours in {images.parent.name}")
+    save_group(out, indices=indices, squared_distances=squared)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

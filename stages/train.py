@@ -1,0 +1,74 @@
+"""Stage train: one model fitted on the whole training set, and what it answers."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import tyro
+from joblib import parallel_config
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from stages._arrays import as_rows, load, save_group
+from stages._progress import joblib_progress
+from stages._scores import scores
+from stages._tasks import Task, task_labels
+
+
+def answers(model: Any, first: NDArray, test: NDArray) -> dict[str, NDArray]:
+    """What a fitted model says.
+
+    Args:
+        model: A fitted classifier.
+        first: The first training image, (1, 784).
+        test: The test images, (n, 784).
+
+    Returns:
+        ``first_prediction`` (); ``first_scores`` (1,) for two classes, else (n_classes,),
+        rounded to four decimals, as far as two implementations of a model agree;
+        ``predictions`` (n,); ``n_estimators`` (), how many models were fitted; ``n_problems``
+        (), how many binary problems they solve, 45 of one-vs-one in an SVC of ten classes.
+    """
+    n_estimators = len(getattr(model, "estimators_", [model]))
+    return {
+        "first_prediction": model.predict(first)[0],
+        "first_scores": np.round(scores(model, first).ravel(), 4),
+        "predictions": model.predict(test),
+        "n_estimators": np.array(n_estimators),
+        "n_problems": np.array(np.size(getattr(model, "intercept_", np.empty(n_estimators)))),
+    }
+
+
+def fit(model: BaseEstimator, X: NDArray, y: NDArray) -> BaseEstimator:
+    """``model`` fitted on ``X`` (n, 784) and ``y`` (n,), with every core."""
+    with parallel_config(backend="threading"):
+        return model.fit(X, y)
+
+
+def main(
+    params: Path,
+    task: Task,
+    model: str,
+    images: Path,
+    labels: Path,
+    test_images: Path,
+    model_out: Path,
+    answers_out: Path,
+    dtype: str = "uint8",
+) -> None:
+    """Fit ``stages/models/{model}.py``; write the model (joblib) and its answers."""
+    X = as_rows(load(images), dtype)
+    y = task_labels(task, load(labels), params)
+    estimator = import_module(f"stages.models.{model}").build(params, X)
+    n_classes = len(np.unique(y))
+    with joblib_progress(n_classes if n_classes > 2 else None, f"train {task} {model}"):
+        fit(estimator, X, y)
+    model_out.parent.mkdir(parents=True, exist_ok=True)
+    joblib.dump(estimator, model_out)
+    save_group(answers_out, **answers(estimator, X[:1], as_rows(load(test_images), dtype)))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
