@@ -1,4 +1,4 @@
-"""Pictures of digits as PNG: dark ink on white paper, upright, no axes."""
+"""Pictures of digits as PNG: dark ink on white paper, upright, thinly framed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 INCHES_PER_DIGIT = 0.6
 
 
-def sheet(images: NDArray[np.uint8], n_columns: int) -> NDArray[np.uint8]:
+def sheet(images: NDArray, n_columns: int) -> NDArray:
     """Images side by side, row after row: (n, 28, 28) to (rows * 28, n_columns * 28).
 
     The last row is filled up with blank images.
@@ -37,12 +37,15 @@ def save_panels(
     """
     n_rows = -(-len(pictures) // n_columns)
     aspect = pictures[0].shape[0] / pictures[0].shape[1]
-    figure = Figure(figsize=(n_columns * size, n_rows * (size * aspect + 0.35)), layout="constrained")
+    figure = Figure(
+        figsize=(n_columns * size, n_rows * (size * aspect + 0.35)), layout="constrained"
+    )
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, picture, title in zip(axes, pictures, titles, strict=True):
         ax.imshow(picture, cmap="binary", vmin=0, vmax=255, interpolation="nearest")
         ax.set_title(title, fontsize=11)
-        ax.set_axis_off()
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_color("lightgray")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without its version of matplotlib, which would change the bytes and not the picture.
     figure.savefig(path, dpi=100, metadata={"Software": None})

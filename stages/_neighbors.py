@@ -44,7 +44,9 @@ def nearest(
     with progress(len(queries), label) as bar:
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             chunk = slice(start, start + QUERIES_AT_ONCE)
-            indices[chunk], squared[chunk] = _nearest_of_chunk(queries[chunk], images, base, largest_norm, k)
+            indices[chunk], squared[chunk] = _nearest_of_chunk(
+                queries[chunk], images, base, largest_norm, k
+            )
             bar.update(len(indices[chunk]))
     return indices, squared
 

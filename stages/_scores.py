@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import Pipeline
 
 
-def scores(model: Any, X: ArrayLike) -> NDArray[np.float64]:
+def scores(model: Any, X: Any) -> NDArray[np.float64]:
     """The decision function of a fitted classifier, or its probabilities where it has none.
 
     A linear model's scores of a dense X are a BLAS product, whose order of summation depends on
@@ -17,7 +17,7 @@ def scores(model: Any, X: ArrayLike) -> NDArray[np.float64]:
 
     Args:
         model: A fitted classifier, or a pipeline that ends in one.
-        X: (n, 784).
+        X: (n, 784), an array.
 
     Returns:
         (n,) for two classes (the score of the second one), else (n, n_classes).

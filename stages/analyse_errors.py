@@ -23,7 +23,7 @@ def long_form(matrix: NDArray, name: str, diagonal: bool) -> dict[str, NDArray]:
 def panel(
     images: NDArray[np.uint8], chosen: NDArray[np.bool_], n_examples: int, n_columns: int
 ) -> NDArray[np.uint8]:
-    """The first ``n_examples`` chosen images (n, 28, 28) in one picture, blank where there are fewer."""
+    """The first ``n_examples`` chosen images (n, 28, 28) in one picture, blank where missing."""
     examples = np.zeros((n_examples, *images.shape[1:]), dtype=images.dtype)
     first = np.flatnonzero(chosen)[:n_examples]
     examples[: len(first)] = images[first]
@@ -31,7 +31,13 @@ def panel(
 
 
 def main(
-    params: Path, images: Path, labels: Path, scores: Path, confusion: Path, errors: Path, figure: Path
+    params: Path,
+    images: Path,
+    labels: Path,
+    scores: Path,
+    confusion: Path,
+    errors: Path,
+    figure: Path,
 ) -> None:
     """Write the confusion matrix, its errors as shares of each digit, and the four panels."""
     section = read(params, "errors", Errors)
@@ -43,7 +49,9 @@ def main(
     n_columns = int(np.ceil(section.n_examples**0.5))
     cells = [(actual, predicted) for actual in section.pair for predicted in section.pair]
     pictures = [
-        panel(load(images), (y == actual) & (predictions == predicted), section.n_examples, n_columns)
+        panel(
+            load(images), (y == actual) & (predictions == predicted), section.n_examples, n_columns
+        )
         for actual, predicted in cells
     ]
     titles = [f"{a} classified as {p}: {matrix[a, p]:,}" for a, p in cells]

@@ -30,7 +30,10 @@ def shifted(images: NDArray[np.uint8], right: int, down: int) -> NDArray[np.uint
 
 
 def augment(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], shifts: Sequence[tuple[int, int]], seed: int
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    shifts: Sequence[tuple[int, int]],
+    seed: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The images and their shifted copies, shuffled together.
 
@@ -56,7 +59,12 @@ def augment(
 
 
 def main(
-    params: Path, images: Path, labels: Path, augmented_images: Path, augmented_labels: Path, figure: Path
+    params: Path,
+    images: Path,
+    labels: Path,
+    augmented_images: Path,
+    augmented_labels: Path,
+    figure: Path,
 ) -> None:
     """Write the augmented training set, and a figure of one digit shifted far enough to see."""
     section = read(params, "augment", Augment)

@@ -58,7 +58,9 @@ class Params(Section):
         }
         for key, n_neighbors in wanted.items():
             if n_neighbors > self.neighbors.k:
-                raise ValueError(f"{key} {n_neighbors} should be at most neighbors.k {self.neighbors.k}")
+                raise ValueError(
+                    f"{key} {n_neighbors} should be at most neighbors.k {self.neighbors.k}"
+                )
         return self
 
 

@@ -3,7 +3,7 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import tyro
 from ruamel.yaml import YAML
@@ -53,8 +53,16 @@ class Notebook(Section):
 
 
 def find(reports: Path, file: str, keys: tuple[str, ...]) -> list[Value | None]:
-    """This run's values: of each dotted key of a JSON file (``None`` where there is no such key),
-    or all numbers of the columns of a CSV file."""
+    """This run's values.
+
+    Args:
+        reports: The reports folder.
+        file: A JSON or CSV file below it.
+        keys: Dotted keys of the JSON, or columns of the CSV.
+
+    Returns:
+        One value a key, ``None`` where there is no such key; or all numbers of the columns.
+    """
     path = reports / file
     if path.suffix == ".csv":
         rows = list(csv.DictReader(path.read_text().splitlines()))
@@ -94,7 +102,10 @@ def verdict(row: Row, ours: list[Value | None], reports: Path) -> str:
 
 
 def _text(values: Any) -> str:
-    texts = ["none" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value) for value in values]
+    texts = [
+        "none" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
+        for value in values
+    ]
     rows = [", ".join(texts[start : start + 10]) for start in range(0, len(texts), 10)]
     return " / ".join(rows)
 

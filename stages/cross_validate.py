@@ -21,7 +21,6 @@ from stages._progress import joblib_progress
 from stages._scores import scores
 from stages._tasks import Task, task_labels
 
-
 Cut = Literal["stratified", "shuffled", "in_order"]
 
 

@@ -71,7 +71,7 @@ def main(params: Path, images: Path, test_images: Path, metrics: Path, figure: P
     cleaned = denoise(noisy, noisy_train, train, section.n_neighbors)
     write_metrics(metrics, denoise_metrics(clean, noisy, cleaned))
     n = section.n_digits
-    rows = {"noisy": noisy[:n], "cleaned": cleaned[:n], "clean": clean[:n]}
+    rows: dict[str, NDArray] = {"noisy": noisy[:n], "cleaned": cleaned[:n], "clean": clean[:n]}
     pictures = [sheet(digits, len(digits)) for digits in rows.values()]
     save_panels(figure, pictures, list(rows), 1, n * 2 * INCHES_PER_DIGIT)
 

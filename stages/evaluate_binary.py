@@ -21,8 +21,8 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from stages._arrays import load, load_group
 from stages._accuracy import fold_accuracies
+from stages._arrays import load, load_group
 from stages._params.base import Digit, read
 from stages._params.binary import Thresholds
 from stages._reports import Metrics, thinned, write_csv, write_metrics
@@ -30,7 +30,9 @@ from stages._reports import Metrics, thinned, write_csv, write_metrics
 Columns: TypeAlias = Mapping[str, NDArray]
 
 
-def threshold_at_precision(y: NDArray[np.bool_], scores: NDArray, precision: float) -> dict[str, float]:
+def threshold_at_precision(
+    y: NDArray[np.bool_], scores: NDArray, precision: float
+) -> dict[str, float]:
     """The lowest threshold whose precision is at least ``precision`` (In 27-29).
 
     Returns:
@@ -103,7 +105,9 @@ def roc(y: NDArray[np.bool_], scores: NDArray[np.float64], chosen: float | None)
     marked = thresholds == chosen
     shown = np.union1d(thinned(fpr, tpr), np.flatnonzero(marked))
     columns = {"false_positive_rate": fpr, "true_positive_rate": tpr, "threshold": thresholds}
-    return {name: column[shown] for name, column in {**columns, "chosen": marked.astype(int)}.items()}
+    return {
+        name: column[shown] for name, column in {**columns, "chosen": marked.astype(int)}.items()
+    }
 
 
 def precision_recall(
@@ -117,7 +121,9 @@ def precision_recall(
     marked = thresholds == chosen
     shown = np.union1d(thinned(recalls[:-1], precisions[:-1]), np.flatnonzero(marked))
     columns = {"threshold": thresholds, "precision": precisions[:-1], "recall": recalls[:-1]}
-    return {name: column[shown] for name, column in {**columns, "chosen": marked.astype(int)}.items()}
+    return {
+        name: column[shown] for name, column in {**columns, "chosen": marked.astype(int)}.items()
+    }
 
 
 def stacked(curves: Mapping[str, Columns]) -> Columns:
@@ -151,11 +157,15 @@ def main(
         report = dict(
             binary_metrics(y, group["scores"], group["folds"], decision, thresholds.precision)
         )
-        chosen[model] = threshold_at_precision(y, group["scores"], thresholds.precision).get("threshold")
+        chosen[model] = threshold_at_precision(y, group["scores"], thresholds.precision).get(
+            "threshold"
+        )
         if model in answers:
             answer = load_group(answers[model])
             report["test_accuracy"] = np.mean(answer["predictions"] == y_test)
-            report["first_digit"] = first_digit_metrics(answer["first_scores"][0], thresholds.first_digit)
+            report["first_digit"] = first_digit_metrics(
+                answer["first_scores"][0], thresholds.first_digit
+            )
         write_metrics(metrics[model], report)
     for path, curve in ((roc_curves, roc), (precision_recall_curves, precision_recall)):
         curves = {model: curve(y, groups[model]["scores"], chosen[model]) for model in answers}

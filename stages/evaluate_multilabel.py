@@ -35,7 +35,9 @@ def multilabel_metrics(
     """
     return {
         "first_digit": {"large": bool(first[0]), "odd": bool(first[1])},
-        "f1": {average: f1_score(y, predictions, average=average) for average in ("macro", "weighted")},
+        "f1": {
+            average: f1_score(y, predictions, average=average) for average in ("macro", "weighted")
+        },
     }
 
 

@@ -23,7 +23,7 @@ SOURCES: Mapping[str, Fetch] = {
     "openml": _sources.openml,
     "idx": _sources.idx,
     "npm": _sources.npm,
-    "path": _sources.folder,
+    "path": _sources.folder_of_idx,
     "sample": _sources.sample,
 }
 WHAT_TO_DO = (

@@ -19,7 +19,9 @@ def main(params: Path, queries: Path, images: Path, out: Path) -> None:
     An image that is among both is its own nearest neighbour, or of its copies the first.
     """
     k = read(params, "neighbors", Neighbors).k
-    indices, squared = nearest(load(queries), load(images), k, f"neighbours in {images.parent.name}")
+    indices, squared = nearest(
+        load(queries), load(images), k, f"neighbours in {images.parent.name}"
+    )
     save_group(out, indices=indices, squared_distances=squared)
 
 

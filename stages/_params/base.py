@@ -1,6 +1,5 @@
 """Reading ``params.yaml``: a value is checked against its schema before it is used."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,6 +14,7 @@ from pydantic import (
 )
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
+from typing_extensions import TypeForm
 
 from stages._errors import UserError
 
@@ -44,7 +44,7 @@ Values = Annotated[tuple[T, ...], Strict(False), Field(min_length=1)]
 Several = Annotated[Values[T], AfterValidator(_no_repeats)]
 
 
-def read(path: Path, key: str, kind: Callable[..., T]) -> T:
+def read(path: Path, key: str, kind: TypeForm[T]) -> T:
     """One value of a parameters file.
 
     Args:
