@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Metrics: TypeAlias = Mapping[str, "bool | int | float | str | Metrics"]
+# NumPy's scalars are as welcome as Python's.
+Metrics: TypeAlias = Mapping[str, "bool | float | str | np.generic | Metrics"]
 
 DECIMALS = 10
 SIGNIFICANT_DIGITS = 6

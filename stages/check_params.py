@@ -22,7 +22,6 @@ from stages._params.grid import Grid
 from stages._params.multilabel import Multilabel
 from stages._params.neighbors import Neighbors
 from stages._params.never import Never
-from stages._params.ovr_svc import OvrSvc
 from stages._params.sgd import Sgd
 from stages._params.sgd_scaled import SgdScaled
 from stages._params.split import Split
@@ -43,7 +42,7 @@ class Params(Section):
     sgd_scaled: SgdScaled
     forest: Forest
     svc: Svc
-    ovr_svc: OvrSvc
+    ovr_svc: Svc
     errors: Errors
     neighbors: Neighbors
     grid: Grid

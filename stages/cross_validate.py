@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import tyro
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, PredefinedSplit, StratifiedKFold
@@ -56,9 +56,11 @@ def out_of_fold_scores(
         return scores(clone(model).fit(X[train], y[train]), X[test])
 
     splits = list(PredefinedSplit(folds).split())
-    # Threads, because the fits release the GIL; inside, each class or tree is a task of its own.
-    with parallel_config(backend="threading"):
-        parts = Parallel(n_jobs=-1)(delayed(of_fold)(*split) for split in splits)
+    # Threads, because the fits release the GIL. A model with scikit-learn's own threads takes one
+    # fold after another: see stages/_sgd.py for what happens when those are nested.
+    n_jobs = None if getattr(model, "n_jobs", None) else -1
+    tasks = (delayed(of_fold)(*split) for split in splits)
+    parts = Parallel(n_jobs=n_jobs, backend="threading")(tasks)
     together = np.empty((len(X), *parts[0].shape[1:]))
     for (_, test), part in zip(splits, parts, strict=True):
         together[test] = part

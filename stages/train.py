@@ -62,10 +62,7 @@ def main(
     X = as_rows(load(images), dtype)
     y = task_labels(task, load(labels), params)
     estimator = import_module(f"stages.models.{model}").build(params, X)
-    # With threads of its own, a model of several classes fits one in each.
-    n_classes = len(np.unique(y))
-    n_fits = n_classes if n_classes > 2 and getattr(estimator, "n_jobs", None) else None
-    with joblib_progress(n_fits, f"train {task} {model}"):
+    with joblib_progress(None, f"train {task} {model}"):
         fit(estimator, X, y)
     model_out.parent.mkdir(parents=True, exist_ok=True)
     joblib.dump(estimator, model_out)

@@ -4,11 +4,9 @@ from typing import Literal
 
 from stages._params.base import Section
 
-Source = Literal["openml", "idx", "npm", "path", "sample"]
-
 
 class Data(Section):
     """Section ``data``."""
 
-    source: Literal["auto"] | Source
+    source: Literal["auto", "openml", "idx", "npm", "path", "sample"]
     path: str

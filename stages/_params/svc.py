@@ -1,16 +1,22 @@
-"""Support vector machines."""
+"""Support vector machines with an RBF kernel."""
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from stages._params.base import Section
 
-Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+def _gamma(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value in ("scale", "auto") or (number and 0 < value < math.inf):
+        return value
+    raise ValueError("should be scale, auto or a number above 0")
 
 
 class Svc(Section):
-    """Section ``svc``: :class:`sklearn.svm.SVC` with an RBF kernel."""
+    """Sections ``svc`` and ``ovr_svc``: of :class:`sklearn.svm.SVC`."""
 
-    C: Above0
-    gamma: Literal["scale", "auto"] | Above0
+    C: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    gamma: Annotated[float | str, BeforeValidator(_gamma)]

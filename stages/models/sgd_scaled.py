@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from stages._params.base import read
 from stages._params.sgd_scaled import SgdScaled
+from stages._sgd import OneVsRestSGD
 
 
 def build(params: Path, X: NDArray[Any]) -> Pipeline:
@@ -27,7 +27,5 @@ def build(params: Path, X: NDArray[Any]) -> Pipeline:
     scaler = StandardScaler()
     if not section.scale_per_fold:
         scaler = FunctionTransformer(scaler.fit(X).transform)
-    sgd = SGDClassifier(
-        max_iter=section.max_iter, tol=section.tol, random_state=section.seed, n_jobs=-1
-    )
+    sgd = OneVsRestSGD(max_iter=section.max_iter, tol=section.tol, random_state=section.seed)
     return make_pipeline(scaler, sgd)

@@ -1,0 +1,33 @@
+# make repro   run the pipeline on the full MNIST
+# make test    run the tests
+# make check   format, lint, types, and whether dvc.lock is this commit's
+# make lock    pin the newest versions that pyproject.toml allows
+.PHONY: repro test check lock
+
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+repro: .venv/.installed
+	dvc repro
+
+test: .venv/.installed
+	pytest
+
+check: .venv/.installed
+	ruff format --check
+	ruff check
+	mypy
+	@dvc repro --dry --allow-missing | tee /dev/stderr | \
+		(! grep --silent '^Running stage') || (echo 'dvc.lock is not this commit'"'"'s: run make repro' >&2; exit 1)
+
+.venv/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Digitline needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@
+
+# One version of each library for every Python, so that the results are the same.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command 'make lock' --output-file requirements.txt --upgrade

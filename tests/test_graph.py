@@ -1,0 +1,131 @@
+"""dvc.yaml against the code: what a stage imports and what its command names, it declares."""
+
+import ast
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+
+from tests.conftest import ROOT
+
+
+@cache
+def stages() -> dict[str, PipelineStage]:
+    with Repo(str(ROOT)) as repo:
+        return {stage.addressing: stage for stage in repo.index.stages}
+
+
+def imported(path: Path) -> set[Path]:
+    """The modules of the repository that a module imports, itself included, all the way down."""
+    found = {path}
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            module = ROOT / (name.replace(".", "/") + ".py")
+            if name.startswith("stages.") and module.is_file() and module not in found:
+                found |= imported(module)
+    return found
+
+
+def words(stage: PipelineStage) -> list[str]:
+    return stage.cmd.split()
+
+
+def declared(stage: PipelineStage) -> set[str]:
+    return {str(dep.def_path) for dep in stage.deps if not isinstance(dep, ParamsDependency)}
+
+
+NAMES = sorted(stages())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_code_dependencies_are_the_imports(name: str) -> None:
+    stage = stages()[name]
+    entry = [words(stage)[2]]
+    if "--model" in words(stage):
+        entry.append(f"stages.models.{words(stage)[words(stage).index('--model') + 1]}")
+    closure = set().union(
+        *(imported(ROOT / (module.replace(".", "/") + ".py")) for module in entry)
+    )
+    code = set()
+    for path in declared(stage):
+        if path.endswith(".py"):
+            code.add(ROOT / path)
+        elif path.startswith("stages/") and (ROOT / path).is_dir():
+            code |= set((ROOT / path).glob("*.py"))
+    assert {str(path.relative_to(ROOT)) for path in code} == {
+        str(path.relative_to(ROOT)) for path in closure
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_names_the_declared_paths(name: str) -> None:
+    stage = stages()[name]
+    named = {word for word in words(stage) if "/" in word}
+    data = {path for path in declared(stage) if not path.endswith(".py")}
+    outs = {str(out.def_path) for out in stage.outs}
+    assert outs <= named
+    # Which a command need not name: the folder of all schemas, the token of the check, and the
+    # files below a folder that it names.
+    implied = {"stages/_params", "data/params.checked"}
+    assert named - outs <= data
+    below = {
+        path for path in data - named if any(path.startswith(f"{word}/") for word in words(stage))
+    }
+    assert data - named - below <= implied
+
+
+def test_every_stage_comes_after_the_check_of_the_parameters() -> None:
+    with Repo(str(ROOT)) as repo:
+        graph = repo.index.graph
+        by_name = {stage.addressing: stage for stage in graph}
+        reached, todo = set(), [by_name[name] for name in NAMES if name != "check_params"]
+        for stage in todo:
+            ancestors, stack = set(), [stage]
+            while stack:
+                for parent in graph.successors(stack.pop()):
+                    if parent not in ancestors:
+                        ancestors.add(parent)
+                        stack.append(parent)
+            if by_name["check_params"] in ancestors:
+                reached.add(stage.addressing)
+    assert sorted(reached) == [name for name in NAMES if name != "check_params"]
+
+
+def test_every_plot_has_its_file_and_its_template() -> None:
+    text = (ROOT / "dvc.yaml").read_text()
+    outs = {str(out.def_path) for stage in stages().values() for out in stage.outs}
+    with Repo(str(ROOT)) as repo:
+        (plots,) = (value for value in repo.index._plots.values())
+    for name, options in plots.items():
+        files = {name} if "/" in name else set(options["y"])
+        assert files <= outs
+    for template in re.findall(r"template: (\w+)", text):
+        spec = json.loads((ROOT / ".dvc" / "plots" / f"{template}.json").read_text())
+        assert spec["data"] == {"values": "<DVC_METRIC_DATA>"}
+
+
+def test_pictures_and_curves_are_all_plotted() -> None:
+    with Repo(str(ROOT)) as repo:
+        (plots,) = (value for value in repo.index._plots.values())
+    shown = {
+        file
+        for name, options in plots.items()
+        for file in ([name] if "/" in name else options["y"])
+    }
+    made = {
+        str(out.def_path)
+        for stage in stages().values()
+        for out in stage.outs
+        if str(out.def_path).endswith((".png", ".csv"))
+    }
+    assert shown == made

@@ -1,0 +1,176 @@
+"""Neighbours against brute force in int64, and what reads them against scikit-learn."""
+
+import faiss
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+
+from stages._folds import fold_numbers
+from stages._knn import fitted, outside_folds
+from stages._neighbors import graph, nearest
+from stages._params.grid import Grid
+from stages._sources import Mnist
+from stages.augment import augment
+from stages.denoise import add_noise, denoise, denoise_metrics
+from stages.evaluate_multilabel import multilabel_metrics, multilabels
+from stages.evaluate_neighbors import predictions
+from stages.search_grid import grid_metrics, search_grid
+
+
+def brute_force(queries: NDArray, images: NDArray, k: int) -> tuple[NDArray, NDArray]:
+    q = queries.reshape(len(queries), -1).astype(np.int64)
+    x = images.reshape(len(images), -1).astype(np.int64)
+    squared = np.stack([((x - row) ** 2).sum(axis=1) for row in q])
+    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(squared, order, axis=1)
+
+
+def assert_exact(queries: NDArray, images: NDArray, k: int) -> None:
+    indices, squared = nearest(queries, images, k)
+    expected_indices, expected = brute_force(queries, images, k)
+    np.testing.assert_array_equal(squared, expected)
+    np.testing.assert_array_equal(indices, expected_indices)
+
+
+def neighbors_of(images: NDArray, k: int) -> dict[str, NDArray]:
+    indices, squared = nearest(images, images, k)
+    return {"indices": indices, "squared_distances": squared}
+
+
+@pytest.mark.parametrize("k", [1, 5, 64])
+def test_neighbors_of_digits_are_exact(digits: Mnist, k: int) -> None:
+    assert_exact(digits[0][4000:4200], digits[0][:4000], k)
+
+
+def test_ties_go_to_the_lower_index(digits: Mnist) -> None:
+    images = np.concatenate([digits[0][:300]] * 4)
+    assert_exact(digits[0][:100], images, 6)
+
+
+def test_k_may_be_all_images(digits: Mnist) -> None:
+    assert_exact(digits[0][:20], digits[0][:30], 30)
+
+
+def test_distances_that_single_precision_cannot_tell_apart() -> None:
+    """Bright images that differ by a grey level here and there: rounding alone would rank them."""
+    random = np.random.RandomState(0)
+    images = (250 + random.randint(0, 3, size=(3000, 28, 28))).astype(np.uint8)
+    queries = np.zeros((5, 28, 28), dtype=np.uint8)
+    assert_exact(queries, images, 10)
+
+
+def test_the_candidates_are_widened_where_they_may_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[int] = []
+    knn = faiss.knn
+
+    def recorded(queries: NDArray, base: NDArray, k: int) -> tuple[NDArray, NDArray]:
+        widths.append(k)
+        found: tuple[NDArray, NDArray] = knn(queries, base, k)
+        return found
+
+    monkeypatch.setattr(faiss, "knn", recorded)
+    images = np.full((200, 28, 28), 255, dtype=np.uint8)
+    assert_exact(np.zeros((2, 28, 28), np.uint8), images, 3)
+    assert widths == [19, 38, 76, 152, 200]
+
+
+def test_the_graph_is_what_scikit_learn_makes(digits: Mnist) -> None:
+    images = digits[0][:400]
+    found = neighbors_of(images, 6)
+    ours = graph(found["indices"], found["squared_distances"], len(images))
+    rows = images.reshape(400, -1).astype(np.float64)
+    model = KNeighborsClassifier(5, algorithm="brute").fit(rows, digits[1][:400])
+    theirs = model.kneighbors_graph(rows, 6, mode="distance")
+    np.testing.assert_allclose(ours.toarray(), theirs.toarray(), atol=1e-3)
+
+
+@pytest.mark.parametrize("k", [30, 6])
+def test_the_grid_is_the_notebooks(digits: Mnist, k: int) -> None:
+    """Over a graph with neighbours to spare, and over one that must be searched again."""
+    images, y = digits[0][:1000], digits[1][:1000]
+    grid = Grid(n_neighbors=(3, 4, 5), weights=("uniform", "distance"), folds=5)
+    folds = fold_numbers(StratifiedKFold(5), y)
+    found = neighbors_of(images, k)
+    short = (folds[found["indices"]] != folds[:, None]).sum(axis=1) < 5
+    assert short.any() == (k == 6)
+    ours = search_grid(outside_folds(found, images, folds, 5), y, folds, grid)
+    theirs = GridSearchCV(
+        KNeighborsClassifier(),
+        {"n_neighbors": [3, 4, 5], "weights": ["uniform", "distance"]},
+        cv=5,
+        refit=False,
+    ).fit(images.reshape(1000, -1).astype(np.float64), y)
+    np.testing.assert_array_equal(ours["mean"], theirs.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(ours["std"], theirs.cv_results_["std_test_score"])
+    best = grid_metrics(ours)["best"]
+    assert best == {**theirs.best_params_, "accuracy": theirs.best_score_}
+
+
+def test_multilabel_is_the_notebooks(digits: Mnist) -> None:
+    images, y = digits[0][:1000], multilabels(digits[1][:1000], 7)
+    folds = fold_numbers(KFold(3), y)
+    distances = outside_folds(neighbors_of(images, 40), images, folds, 5)
+    ours = cross_val_predict(KNeighborsClassifier(metric="precomputed"), distances, y, cv=KFold(3))
+    rows = images.reshape(1000, -1).astype(np.float64)
+    theirs = cross_val_predict(KNeighborsClassifier(), rows, y, cv=3)
+    np.testing.assert_array_equal(ours, theirs)
+    metrics = multilabel_metrics(y[0], y, ours)
+    assert metrics["f1"] == {
+        "macro": f1_score(y, theirs, average="macro"),
+        "weighted": f1_score(y, theirs, average="weighted"),
+    }
+
+
+def test_multilabels_are_large_and_odd() -> None:
+    labels = multilabels(np.array([5, 8, 7, 0], np.uint8), 7)
+    assert labels.tolist() == [[False, True], [True, False], [True, True], [False, False]]
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_predictions_on_new_images_are_scikit_learns(digits: Mnist, weights: str) -> None:
+    images, y = augment(digits[0][:500], digits[1][:500], [(1, 0)], seed=0)
+    queries = digits[0][4000:4300]
+    indices, squared = nearest(queries, images, 10)
+    found = {"indices": indices, "squared_distances": squared}
+    model = KNeighborsClassifier(4, weights=weights).fit(images.reshape(1000, -1) * 1.0, y)
+    np.testing.assert_array_equal(
+        predictions(found, y, 4, weights),  # type: ignore[arg-type]
+        model.predict(queries.reshape(300, -1) * 1.0),
+    )
+
+
+# Of 400 images, some pixels have more than 200 values; of 60,000 none.
+@pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
+def test_denoising_is_the_notebooks(digits: Mnist) -> None:
+    random = np.random.RandomState(0)
+    train, clean = digits[0][:400], digits[0][4000:4050]
+    noisy_train, noisy = add_noise(train, 100, random), add_noise(clean, 100, random)
+    model = KNeighborsClassifier().fit(noisy_train.reshape(400, -1) * 1.0, train.reshape(400, -1))
+    ours = denoise(noisy, noisy_train, train, 5)
+    np.testing.assert_array_equal(ours.reshape(50, -1), model.predict(noisy.reshape(50, -1) * 1.0))
+
+
+def test_noise_is_even_and_below_its_bound() -> None:
+    noise = add_noise(np.full((50, 28, 28), 255, np.uint8), 4, np.random.RandomState(0)) - 255
+    counts = np.bincount(noise.ravel().astype(int))
+    assert len(counts) == 4
+    np.testing.assert_allclose(counts / noise.size, 0.25, atol=0.02)
+
+
+def test_mean_absolute_error_by_hand() -> None:
+    clean = np.array([[[0, 10]]], np.uint8)
+    noisy = np.array([[[4, 16]]], np.uint16)
+    cleaned = np.array([[[0, 7]]], np.uint8)
+    assert denoise_metrics(clean, noisy, cleaned) == {
+        "mean_absolute_error": {"before": 5.0, "after": 1.5}
+    }
+
+
+def test_a_fitted_classifier_votes_by_distance() -> None:
+    y = np.array([0, 1, 1], np.uint8)
+    near = graph(np.array([[0, 1, 2]], np.int32), np.array([[1, 100, 100]], np.int32), 3)
+    assert fitted(3, "uniform", y).predict(near).tolist() == [1]
+    assert fitted(3, "distance", y).predict(near).tolist() == [0]
