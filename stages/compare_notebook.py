@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from stages._errors import UserError
 from stages._params.base import Section, Values, read
 
-Value: TypeAlias = bool | int | float | str
+Value: TypeAlias = bool | int | float
 
 
 class Drift(Section):
@@ -77,27 +77,26 @@ def find(reports: Path, file: str, keys: tuple[str, ...]) -> list[Value | None]:
 
 
 def agree(ours: list[Value | None], theirs: tuple[Value, ...], decimals: int) -> bool:
-    """Whether all values are equal, numbers to ``decimals``."""
-    if len(ours) != len(theirs) or None in ours:
-        return False
-    return all(
-        a == b if isinstance(a, str) or isinstance(b, str) else abs(a - b) < 10.0**-decimals  # type: ignore[operator]
-        for a, b in zip(ours, theirs, strict=True)
+    """Whether all values are equal to ``decimals``."""
+    return len(ours) == len(theirs) and all(
+        a is not None and abs(a - b) < 10.0**-decimals for a, b in zip(ours, theirs, strict=True)
     )
 
 
 def verdict(row: Row, ours: list[Value | None], reports: Path) -> str:
     """``same``, ``drift: reason`` or ``differs``."""
-    if row.above is not None:
-        floor = row.above
-        if isinstance(floor, Reference):
-            (floor,) = find(reports, floor.file, (floor.key,))  # type: ignore[assignment]
-        return "same" if all(a is not None and a > floor for a in ours) else "differs"  # type: ignore[operator]
-    assert row.notebook is not None
-    if agree(ours, row.notebook, row.decimals):
+    if row.notebook is not None and agree(ours, row.notebook, row.decimals):
         return "same"
     if row.drift and agree(ours, row.drift.now, row.decimals):
         return f"drift: {row.drift.reason}"
+    if row.above is not None:
+        floors = (
+            find(reports, row.above.file, (row.above.key,))
+            if isinstance(row.above, Reference)
+            else [row.above]
+        )
+        if all(a is not None and b is not None and a > b for a in ours for b in floors):
+            return "same"
     return "differs"
 
 
@@ -140,10 +139,12 @@ def markdown(verdicts: list[tuple[Row, str, str]], comparable: str) -> str:
 def _notebook_text(row: Row) -> str:
     if row.notebook is not None:
         return _text(row.notebook)
-    return f"above {row.above}" if isinstance(row.above, float) else "above the row before"
+    if isinstance(row.above, Reference):
+        return f"above {row.above.file} {row.above.key}"
+    return f"above {row.above}"
 
 
-def main(params: Path, notebook: Path, reports: Path, out: Path) -> None:
+def main(params: Path, notebook: Path, data: Path, reports: Path, out: Path) -> None:
     """Write the table.
 
     Raises:
@@ -152,7 +153,7 @@ def main(params: Path, notebook: Path, reports: Path, out: Path) -> None:
     yaml = YAML(typ="safe", pure=True)
     theirs = read(notebook, "", Notebook)
     edited = changed(theirs.params, yaml.load(params))
-    is_mnist = json.loads((reports / "metrics/data.json").read_text())["is_mnist"]
+    is_mnist = json.loads(data.read_text())["is_mnist"]
     comparable = {
         (True, True): "Data and parameters are the notebook's.",
         (True, False): f"Not the notebook's parameters: {', '.join(edited)}.",

@@ -146,7 +146,11 @@ def main(
     roc_curves: Path,
     precision_recall_curves: Path,
 ) -> None:
-    """Write the metrics of every model, and the curves of those that were trained."""
+    """Write the metrics of every model, and the curves of those that were trained.
+
+    ``test_accuracy`` and ``first_digit`` are left out for the others: nothing was trained on all
+    images that could be asked.
+    """
     target = read(params, "binary.target", Digit)
     thresholds = read(params, "binary.thresholds", Thresholds)
     y, y_test = load(labels) == target, load(test_labels) == target

@@ -42,7 +42,13 @@ def compare(tmp_path: Path) -> Compare:
         yaml.dump(params or {"binary": {"target": 5, "other": 1}}, tmp_path / "params.yaml")
         out = tmp_path / "table.md"
         try:
-            main(tmp_path / "params.yaml", tmp_path / "notebook.yaml", reports, out)
+            main(
+                tmp_path / "params.yaml",
+                tmp_path / "notebook.yaml",
+                reports / "metrics" / "data.json",
+                reports,
+                out,
+            )
         finally:
             table = out.read_text()
         return table
