@@ -1,8 +1,10 @@
 """Out-of-fold scores and trained models, against scikit-learn's own ways."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -150,6 +152,27 @@ def test_answers_of_the_svcs_are_scikit_learns(small: Mnist) -> None:
     rest = OneVsRestClassifier(SVC()).fit(X.astype(np.float64), y)
     np.testing.assert_array_equal(ten["predictions"], rest.predict(X[300:].astype(np.float64)))
     assert [int(ten["n_estimators"]), int(ten["n_problems"])] == [10, 10]
+
+
+@pytest.mark.skipif(not find_spec("sklearnex"), reason="scikit-learn-intelex is not installed")
+@pytest.mark.parametrize("task", ["binary", "digits", "one-vs-rest"])
+def test_an_accelerated_svc_is_saved_as_scikit_learns(
+    small: Mnist, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGITLINE_ACCELERATOR", "on")
+    X, y = small[0].astype(np.float32), small[1] == 5 if task == "binary" else small[1]
+    module = ovr_svc if task == "one-vs-rest" else svc
+    paths = tmp_path / "a.joblib", tmp_path / "b.joblib"
+    for path in paths:
+        model = module.build(PARAMS, X).fit(X, y)
+        joblib.dump(model, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    loaded = joblib.load(paths[0])
+    for estimator in getattr(loaded, "estimators_", [loaded]):
+        assert type(estimator) is SVC
+    np.testing.assert_allclose(
+        loaded.decision_function(small[0]), model.decision_function(X), atol=1e-4
+    )
 
 
 def test_answers_of_a_detector(small: Mnist) -> None:
