@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import tyro
-from ruamel.yaml import YAML
 
 from stages._errors import UserError
 from stages._params.base import Section, Values, read
@@ -150,9 +149,8 @@ def main(params: Path, notebook: Path, data: Path, reports: Path, out: Path) -> 
     Raises:
         UserError: A figure differs although data and parameters are the notebook's.
     """
-    yaml = YAML(typ="safe", pure=True)
     theirs = read(notebook, "", Notebook)
-    edited = changed(theirs.params, yaml.load(params))
+    edited = changed(theirs.params, read(params, "", dict[str, Any]))
     is_mnist = json.loads(data.read_text())["is_mnist"]
     comparable = {
         (True, True): "Data and parameters are the notebook's.",

@@ -5,11 +5,27 @@ from pathlib import Path
 import pytest
 
 from stages._sources import Mnist, sample
-
-ROOT = Path(__file__).parent.parent
+from tests.clone import Clone
 
 
 @pytest.fixture(scope="session")
 def digits() -> Mnist:
     """Images (5000, 28, 28) and labels (5000,)."""
     return sample(Path())
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The DAG run once, with fewer passes and trees than the notebook's."""
+    made = Clone(tmp_path_factory.mktemp("digitline"), tmp_path_factory.mktemp("trace"))
+    made.edit(
+        data__source="sample",
+        split__n_train=4000,
+        sgd__max_iter=20,
+        sgd_scaled__max_iter=20,
+        forest__n_estimators=10,
+    )
+    ran = made.repro()
+    assert {"fetch", "train_svc@svc", "compare_notebook"} <= ran
+    made.commit("The sample")
+    return made

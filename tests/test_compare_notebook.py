@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from stages._errors import UserError
 from stages.compare_notebook import Notebook, Row, changed, main, verdict
-from tests.conftest import ROOT
+from tests.clone import ROOT
 
 yaml = YAML(typ="safe", pure=True)
 Compare = Callable[..., str]

@@ -32,7 +32,7 @@ from stages._sources import Mnist
 from stages.cross_validate import out_of_fold_scores, splitter
 from stages.models import forest, never, ovr_svc, sgd, sgd_scaled, svc
 from stages.train import answers, fit
-from tests.conftest import ROOT
+from tests.clone import ROOT
 from tests.test_params import edited
 
 PARAMS = ROOT / "params.yaml"

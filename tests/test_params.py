@@ -10,7 +10,7 @@ from stages._errors import UserError
 from stages._params.base import Digit, read
 from stages._params.binary import Binary
 from stages.check_params import Params, main
-from tests.conftest import ROOT
+from tests.clone import ROOT
 
 yaml = YAML(typ="safe", pure=True)
 

@@ -1,102 +1,12 @@
 """The whole DAG on 5,000 real digits, in a clone, as a user runs it."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
-from ruamel.yaml import YAML
 
-from tests.conftest import ROOT
-
-yaml = YAML()
-
-
-class Clone:
-    """A copy of what git tracks, or would, with a DVC cache of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        listed = self._run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).stdout
-        for name in listed.splitlines():
-            if (ROOT / name).is_file() and not name.startswith("reports/") and name != "dvc.lock":
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
-        (folder / "reports").mkdir(exist_ok=True)
-        self._run("git", "init", "--quiet", "--initial-branch=main")
-
-    def _run(
-        self, *command: str, folder: Path | None = None, check: bool = True
-    ) -> subprocess.CompletedProcess[str]:
-        # The commands of the environment that runs the tests come first, as in .venv/bin.
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(
-            command,
-            cwd=folder or self.folder,
-            env={**os.environ, "PATH": path},
-            check=check,
-            capture_output=True,
-            text=True,
-        )
-
-    def dvc(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self._run("dvc", *command, check=check)
-
-    def edit(self, **values: Any) -> None:
-        """Set parameters, a dot in a key written as two underscores."""
-        path = self.folder / "params.yaml"
-        params = yaml.load(path)
-        for key, value in values.items():
-            *parents, last = key.split("__")
-            section = params
-            for parent in parents:
-                section = section[parent]
-            section[last] = value
-        yaml.dump(params, path)
-
-    def repro(self) -> set[str]:
-        """The stages that ran."""
-        return set(re.findall(r"Running stage '(.+)'", self.dvc("repro").stdout))
-
-    def commit(self, message: str) -> None:
-        self._run("git", "add", "--all")
-        author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-        self._run("git", *author, "commit", "--quiet", "--message", message)
-
-    def metrics(self, name: str) -> Any:
-        return json.loads((self.folder / "reports" / "metrics" / name).read_text())
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The DAG run once, with fewer passes and trees than the notebook's."""
-    made = Clone(tmp_path_factory.mktemp("digitline"))
-    made.edit(
-        data__source="sample",
-        split__n_train=4000,
-        sgd__max_iter=20,
-        sgd_scaled__max_iter=20,
-        forest__n_estimators=10,
-    )
-    ran = made.repro()
-    assert {"fetch", "train_svc@svc", "compare_notebook"} <= ran
-    made.commit("The sample")
-    return made
-
-
-@pytest.fixture
-def unchanged(clone: Clone) -> Callable[[], None]:
-    def undo() -> None:
-        clone._run("git", "checkout", "--quiet", "--", "params.yaml", "dvc.lock", "reports")
-
-    return undo
+from tests.clone import Clone
 
 
 def test_every_output_is_there(clone: Clone) -> None:
@@ -120,7 +30,7 @@ def test_nothing_runs_twice(clone: Clone) -> None:
     assert clone.repro() == set()
 
 
-def test_a_threshold_reruns_what_reads_it(clone: Clone, unchanged: Callable[[], None]) -> None:
+def test_a_threshold_reruns_what_reads_it(clone: Clone) -> None:
     before = clone.metrics("binary/sgd.json")["at_precision"]
     clone.edit(binary__thresholds__precision=0.95)
     assert clone.repro() == {"check_params", "evaluate_binary", "compare_notebook"}
@@ -130,10 +40,10 @@ def test_a_threshold_reruns_what_reads_it(clone: Clone, unchanged: Callable[[], 
     assert "at_precision.threshold" in changed
     assert "at_precision.threshold" in clone.dvc("metrics", "diff", "main", "--md").stdout
     assert "binary.thresholds.precision" in clone.dvc("params", "diff", "main").stdout
-    unchanged()
+    clone.undo()
 
 
-def test_a_grid_reruns_no_search_of_neighbors(clone: Clone, unchanged: Callable[[], None]) -> None:
+def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
     clone.edit(grid__n_neighbors=[1, 7])
     assert clone.repro() == {
         "check_params",
@@ -143,12 +53,10 @@ def test_a_grid_reruns_no_search_of_neighbors(clone: Clone, unchanged: Callable[
         "compare_notebook",
     }
     assert clone.metrics("grid.json")["best"]["n_neighbors"] in (1, 7)
-    unchanged()
+    clone.undo()
 
 
-def test_a_wrong_value_stops_before_any_work_and_loses_nothing(
-    clone: Clone, unchanged: Callable[[], None]
-) -> None:
+def test_a_wrong_value_stops_before_any_work_and_loses_nothing(clone: Clone) -> None:
     files = {
         path: path.stat().st_mtime_ns
         for folder in ("data", "reports")
@@ -164,18 +72,17 @@ def test_a_wrong_value_stops_before_any_work_and_loses_nothing(
     assert "Traceback" not in failed.stderr
     assert set(re.findall(r"Running stage '(.+)'", failed.stdout)) == {"check_params"}
     assert {path: path.stat().st_mtime_ns for path in files} == files
-    unchanged()
-    clone.dvc("checkout")
+    clone.undo()
     assert clone.repro() <= {"check_params"}
 
 
-def test_an_experiment(clone: Clone, unchanged: Callable[[], None]) -> None:
-    unchanged()
+def test_an_experiment(clone: Clone) -> None:
+    clone.undo()
     clone.dvc("exp", "run", "--name", "stricter", "--set-param", "binary.thresholds.precision=0.8")
     shown = json.loads(clone.dvc("exp", "show", "--json").stdout)
     assert "stricter" in json.dumps(shown)
     assert clone.metrics("binary/sgd.json")["at_precision"]["precision"] >= 0.8
-    unchanged()
+    clone.undo()
 
 
 def test_metrics_and_plots_are_shown(clone: Clone) -> None:

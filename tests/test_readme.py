@@ -10,7 +10,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from stages.compare_notebook import find
-from tests.conftest import ROOT
+from tests.clone import ROOT
 
 README = (ROOT / "README.md").read_text()
 

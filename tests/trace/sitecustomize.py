@@ -1,0 +1,44 @@
+"""Traces a stage, once this folder is on PYTHONPATH: what it opens, and reads of params.yaml.
+
+Python imports a module of this name at its start, in worker processes too. Every line of the trace
+is a JSON array: the command of the stage, the kind of event, and what it was about.
+"""
+
+import json
+import os
+import sys
+from types import FrameType
+from typing import Any
+
+COMMAND = "DIGITLINE_TRACED_COMMAND"
+FOLDER = os.environ.get("DIGITLINE_TRACE")
+READER = f"_params{os.sep}base.py"
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+if any(argument.startswith("stages.") for argument in sys.orig_argv):
+    os.environ[COMMAND] = " ".join(["python", *sys.orig_argv[1:]])
+
+if FOLDER and COMMAND in os.environ:
+    # Opened here, by its number from then on: the hook must not see its own writing.
+    trace = os.open(f"{FOLDER}/{os.getpid()}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def log(kind: str, what: Any) -> None:
+        """Write one line of the trace."""
+        os.write(trace, (json.dumps([os.environ[COMMAND], kind, what]) + "\n").encode())
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        """Log every file that is opened."""
+        if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+            kind = "write" if arguments[2] & WRITES else "read"
+            log(kind, os.path.realpath(os.fsdecode(arguments[0])))
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        """Log every key that is read of params.yaml."""
+        code = frame.f_code
+        if event == "call" and code.co_name == "read" and code.co_filename.endswith(READER):
+            path, key = frame.f_locals["path"], frame.f_locals["key"]
+            if path.name == "params.yaml":
+                log("param", key)
+
+    sys.setprofile(profile)
+    sys.addaudithook(hook)
