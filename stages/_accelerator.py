@@ -1,8 +1,9 @@
 """scikit-learn's SVC, or Intel's faster one where it is installed.
 
 ``DIGITLINE_ACCELERATOR`` (``auto``, ``on`` or ``off``; ``auto`` if unset) chooses. It is an
-environment variable and not a parameter because it changes no reported figure: the scores of
-the two agree to five digits, and four decimals are reported.
+environment variable and not a parameter because both solve the same problem, to the same tolerance
+(1e-3). On MNIST all 10,000 test predictions are the same; of the ten scores reported for the
+first digit, those of ``svc`` differ by 1e-5 at most, those of ``ovr_svc`` by 4e-4.
 """
 
 import copyreg
