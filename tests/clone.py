@@ -76,10 +76,6 @@ class Clone:
         author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
         self._run("git", *author, "commit", "--quiet", "--message", message)
 
-    def undo_edits(self) -> None:
-        """All that is not an output as committed."""
-        self._run("git", "checkout", "--quiet", "--", ".", ":!dvc.lock", ":!reports")
-
     def undo(self) -> None:
         """Everything as committed, and the data that DVC has of it."""
         self._run("git", "checkout", "--quiet", "--", ".")
