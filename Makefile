@@ -25,8 +25,12 @@ check: .venv/.installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	@touch $@
 
+# Those that make the bytes of an output: stages are run again when their versions change.
+LIBRARIES = faiss-cpu joblib matplotlib mlxtend numpy pillow scikit-learn scikit-learn-intelex scipy
+
 # One version of each library for every Python, so that the results are the same.
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command 'make lock' --output-file requirements.txt --upgrade
+	sed -nE 's/^($(subst $() ,|,$(LIBRARIES)))==([^ ]+).*/\1: "\2"/p' requirements.txt > stages/libraries.yaml

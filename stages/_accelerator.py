@@ -6,13 +6,10 @@ environment variable and not a parameter because both solve the same problem, to
 first digit, those of ``svc`` differ by 1e-5 at most, those of ``ovr_svc`` by 4e-4.
 """
 
-import copyreg
 import os
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
 
-import numpy as np
 from sklearn.svm import SVC
 
 from stages._errors import UserError
@@ -20,9 +17,6 @@ from stages._errors import UserError
 
 def svc_class() -> type[SVC]:
     """:class:`sklearn.svm.SVC` or scikit-learn-intelex's subclass of it.
-
-    The latter is pickled as the former: its own pickle has bytes of uninitialised memory, and
-    loads only where it is installed.
 
     Raises:
         UserError: The variable is none of the three, or ``on`` where it is not installed.
@@ -36,34 +30,4 @@ def svc_class() -> type[SVC]:
     if choice == "off" or not installed:
         return SVC
     accelerated: type[SVC] = import_module("sklearnex.svm").SVC
-    copyreg.pickle(accelerated, lambda model: (SVC, (), as_scikit_learns(model).__getstate__()))
     return accelerated
-
-
-def as_scikit_learns(model: Any) -> SVC:
-    """An accelerated SVC, fitted or not, as a plain :class:`sklearn.svm.SVC` of float64."""
-    known = SVC().get_params()
-    plain = SVC(**{name: value for name, value in model.get_params().items() if name in known})
-    if not hasattr(model, "support_"):
-        return plain
-
-    def array(values: Any) -> Any:
-        return np.ascontiguousarray(values, dtype=np.float64)
-
-    vectors = array(model.support_vectors_)
-    # Fitted on one image of each class, it has every attribute; then those that matter are set.
-    plain.fit(vectors[np.cumsum(model.n_support_) - 1], model.classes_)
-    plain.support_ = model.support_.astype(np.int32)
-    plain.support_vectors_ = vectors
-    plain._n_support = model.n_support_.astype(np.int32)
-    plain.dual_coef_ = array(model.dual_coef_)
-    plain.intercept_ = array(model.intercept_)
-    # libsvm's own, which have the other sign for two classes (sklearn/svm/_base.py).
-    sign = -1.0 if len(model.classes_) == 2 else 1.0
-    plain._dual_coef_ = sign * plain.dual_coef_
-    plain._intercept_ = sign * plain.intercept_
-    plain._gamma = float(model._gamma)
-    plain.shape_fit_ = model.shape_fit_
-    plain.n_iter_ = np.asarray(model.n_iter_, dtype=np.int32)
-    plain._num_iter = plain.n_iter_
-    return plain

@@ -38,7 +38,10 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "OneVsRestSGD":
         """Fit on ``X`` (n, n_pixels) and ``y`` (n,), of two classes or more."""
-        pixels, labels = np.ascontiguousarray(X, dtype=np.float64), np.asarray(y)
+        images, labels = np.asarray(X), np.asarray(y)
+        # The weight of a pixel that is 0 in every image stays 0.
+        used = np.flatnonzero(images.any(axis=0))
+        pixels = np.ascontiguousarray(images[:, used], dtype=np.float64)
         self.classes_ = np.unique(labels)
         positives, seeds = self.classes_[1:], [self.random_state]
         if len(self.classes_) > 2:
@@ -52,7 +55,8 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
 
         tasks = (delayed(fit_one)(*task) for task in zip(seeds, positives, strict=True))
         fitted = Parallel(n_jobs=-1, backend="threading")(tasks)
-        self.coef_ = np.vstack([sgd.coef_ for sgd in fitted])
+        self.coef_ = np.zeros((len(fitted), images.shape[1]))
+        self.coef_[:, used] = np.vstack([sgd.coef_ for sgd in fitted])
         self.intercept_ = np.concatenate([sgd.intercept_ for sgd in fitted])
         return self
 

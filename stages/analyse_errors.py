@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
@@ -56,7 +55,3 @@ def main(
     ]
     titles = [f"{a} classified as {p}: {matrix[a, p]:,}" for a, p in cells]
     save_panels(figure, pictures, titles, 2, n_columns * INCHES_PER_DIGIT * 1.3)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
 from stages._arrays import load, save
@@ -85,7 +84,3 @@ def main(
     ]
     titles = ["original", *(f"{shown.pixels} px {direction}" for direction in DIRECTIONS)]
     save_panels(figure, [digit[0], *moved], titles, 5, 1.8)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

@@ -6,7 +6,6 @@ mistyped parameter stops the run while everything that was there is still there.
 
 from pathlib import Path
 
-import tyro
 from pydantic import model_validator
 
 from stages._params.augment import Augment
@@ -67,7 +66,3 @@ def main(params: Path, out: Path) -> None:
     """Check ``params`` and write ``out``, whose content never changes."""
     read(params, "", Params)
     out.write_text("params.yaml is valid\n")
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import tyro
-
 from stages._errors import UserError
 from stages._params.base import Section, Values, read
 
@@ -120,21 +118,6 @@ def changed(notebook: dict[str, Any], params: dict[str, Any], prefix: str = "") 
     return keys
 
 
-def markdown(verdicts: list[tuple[Row, str, str]], comparable: str) -> str:
-    """The table as Markdown, with ``comparable`` above it."""
-    lines = [
-        "# The notebook's figures and this run's",
-        "",
-        comparable,
-        "",
-        "| cell | figure | notebook | this run | |",
-        "|---|---|---|---|---|",
-    ]
-    for row, ours, status in verdicts:
-        lines.append(f"| {row.cell} | {row.figure} | {_notebook_text(row)} | {ours} | {status} |")
-    return "\n".join(lines) + "\n"
-
-
 def _notebook_text(row: Row) -> str:
     if row.notebook is not None:
         return _text(row.notebook)
@@ -144,27 +127,26 @@ def _notebook_text(row: Row) -> str:
 
 
 def main(params: Path, notebook: Path, data: Path, reports: Path, out: Path) -> None:
-    """Write the table.
+    """Write the table as CSV: ``cell``, ``figure``, ``notebook``, ``this_run`` and ``verdict``.
 
     Raises:
         UserError: A figure differs although data and parameters are the notebook's.
     """
     theirs = read(notebook, "", Notebook)
     edited = changed(theirs.params, read(params, "", dict[str, Any]))
-    is_mnist = json.loads(data.read_text())["is_mnist"]
-    comparable = {
-        (True, True): "Data and parameters are the notebook's.",
-        (True, False): f"Not the notebook's parameters: {', '.join(edited)}.",
-    }.get((is_mnist, not edited), "Not the notebook's data: the figures need not agree.")
-    verdicts = []
-    for row in theirs.figures:
-        ours = find(reports, row.file, row.keys)
-        verdicts.append((row, _text(ours), verdict(row, ours, reports)))
-    out.write_text(markdown(verdicts, comparable))
-    differing = [f"{row.cell} {row.figure}" for row, _, status in verdicts if status == "differs"]
-    if differing and is_mnist and not edited:
+    why = f"not the notebook's {', '.join(edited)}" if edited else ""
+    if not json.loads(data.read_text())["is_mnist"]:
+        why = "not the notebook's data"
+    differing = []
+    with out.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["cell", "figure", "notebook", "this_run", "verdict"])
+        for row in theirs.figures:
+            ours = find(reports, row.file, row.keys)
+            status = verdict(row, ours, reports)
+            if status == "differs":
+                differing.append(f"{row.cell} {row.figure}")
+                status += f": {why}" if why else ""
+            table.writerow([row.cell, row.figure, _notebook_text(row), _text(ours), status])
+    if differing and not why:
         raise UserError(f"{out}: differs from the notebook: {'; '.join(differing)}")
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

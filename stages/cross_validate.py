@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tyro
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
@@ -82,7 +81,3 @@ def main(
     with joblib_progress(n_fits, f"cross-validate {task} {model}"):
         out_of_fold = out_of_fold_scores(estimator, X, y, numbers)
     save_group(out, scores=out_of_fold, folds=numbers)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
 from stages._arrays import as_rows, load
@@ -74,7 +73,3 @@ def main(params: Path, images: Path, test_images: Path, metrics: Path, figure: P
     rows: dict[str, NDArray] = {"noisy": noisy[:n], "cleaned": cleaned[:n], "clean": clean[:n]}
     pictures = [sheet(digits, len(digits)) for digits in rows.values()]
     save_panels(figure, pictures, list(rows), 1, n * 2 * INCHES_PER_DIGIT)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 from sklearn.metrics import (
     average_precision_score,
@@ -157,7 +156,7 @@ def main(
     groups = {model: load_group(path) for model, path in scores.items()}
     chosen = {}
     for model, group in groups.items():
-        decision = thresholds.decision.model_dump()[model.removesuffix("_shuffled")]
+        decision = thresholds.decision.model_dump()[model]
         report = dict(
             binary_metrics(y, group["scores"], group["folds"], decision, thresholds.precision)
         )
@@ -174,7 +173,3 @@ def main(
     for path, curve in ((roc_curves, roc), (precision_recall_curves, precision_recall)):
         curves = {model: curve(y, groups[model]["scores"], chosen[model]) for model in answers}
         write_csv(path, stacked(curves))
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

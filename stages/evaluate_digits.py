@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
 from stages._accuracy import fold_accuracies
@@ -54,7 +53,3 @@ def main(
             group = load_group(scores[model])
             report = {**report, **cross_validated(y, group["scores"], group["folds"])}
         write_metrics(path, report)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 from sklearn.model_selection import KFold, PredefinedSplit, cross_val_predict
@@ -54,7 +53,3 @@ def main(params: Path, images: Path, labels: Path, neighbors: Path, metrics: Pat
     first_row = graph(found["indices"][:1], found["squared_distances"][:1], len(y))
     first = fitted(section.n_neighbors, "uniform", y).predict(first_row)[0]
     write_metrics(metrics, multilabel_metrics(first, y, predictions))
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

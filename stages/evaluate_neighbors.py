@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
 from stages._arrays import load, load_group
@@ -48,7 +47,3 @@ def main(
         "n_pixels": load(images)[0].size,
     }
     write_metrics(metrics, report)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

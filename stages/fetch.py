@@ -6,8 +6,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import tyro
-
 from stages import _sources
 from stages._arrays import save
 from stages._errors import UserError
@@ -23,13 +21,9 @@ SOURCES: Mapping[str, Fetch] = {
     "openml": _sources.openml,
     "idx": _sources.idx,
     "npm": _sources.npm,
-    "path": _sources.folder_of_idx,
+    "folder": _sources.folder_of_idx,
     "sample": _sources.sample,
 }
-WHAT_TO_DO = (
-    "Name a folder of the four IDX files (data.source: path), "
-    "or use 5,000 digits (data.source: sample, split.n_train: 4000)."
-)
 
 
 def sha256(mnist: Mnist) -> str:
@@ -46,12 +40,12 @@ def _why(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def fetch(source: str, path: Path, sources: Mapping[str, Fetch] = SOURCES) -> Mnist:
+def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> Mnist:
     """MNIST from ``source``, or from the first of ``AUTO`` that gives it.
 
     Args:
         source: A name in ``sources``, or ``auto``.
-        path: The folder that source ``path`` reads.
+        folder: What source ``folder`` reads.
         sources: What to call for each name.
 
     Returns:
@@ -64,7 +58,7 @@ def fetch(source: str, path: Path, sources: Mapping[str, Fetch] = SOURCES) -> Mn
     for name in AUTO if source == "auto" else (source,):
         print(f"MNIST from {name} ...", file=sys.stderr, flush=True)
         try:
-            mnist = sources[name](path)
+            mnist = sources[name](folder)
             if name in AUTO and sha256(mnist) != MNIST_SHA256:
                 raise SourceError("its content is not MNIST's (another SHA-256)")
         # Whatever goes wrong with one source, the next may answer.
@@ -73,19 +67,18 @@ def fetch(source: str, path: Path, sources: Mapping[str, Fetch] = SOURCES) -> Mn
             print(f"  {failures[-1]}", file=sys.stderr, flush=True)
         else:
             return mnist
-    raise UserError(f"No MNIST. {'; '.join(failures)}. {WHAT_TO_DO}")
+    raise UserError(
+        f"No MNIST. {'; '.join(failures)}. Put the four IDX files into {folder} (data.source: "
+        "folder), or use 5,000 digits (data.source: sample, split.n_train: 4000)."
+    )
 
 
-def main(params: Path, images: Path, labels: Path, metrics: Path) -> None:
+def main(params: Path, folder: Path, images: Path, labels: Path, metrics: Path) -> None:
     """Write the images and labels that section ``data`` names, and what they are."""
     data = read(params, "data", Data)
-    mnist = fetch(data.source, Path(data.path))
+    mnist = fetch(data.source, folder)
     for path, array in zip((images, labels), mnist, strict=True):
         save(path, array)
     n, height, width = mnist[0].shape
     report = {"images": n, "pixels": height * width, "is_mnist": sha256(mnist) == MNIST_SHA256}
     write_metrics(metrics, report)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

@@ -5,8 +5,6 @@ Every grid, fold and label reads this graph; nothing is searched twice (Exercise
 
 from pathlib import Path
 
-import tyro
-
 from stages._arrays import load, save_group
 from stages._neighbors import nearest
 from stages._params.base import read
@@ -23,7 +21,3 @@ def main(params: Path, queries: Path, images: Path, out: Path) -> None:
         load(queries), load(images), k, f"neighbours in {images.parent.name}"
     )
     save_group(out, indices=indices, squared_distances=squared)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

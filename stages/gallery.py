@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
 from stages._arrays import load
@@ -40,7 +39,3 @@ def main(
     title = f"The first {len(images[:n_digits])} digits"
     save_panels(first_digits, [picture], [title], 1, n_columns * INCHES_PER_DIGIT)
     write_csv(counts, class_counts(labels, load(test_labels)))
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

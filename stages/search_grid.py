@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.model_selection import GridSearchCV, PredefinedSplit, StratifiedKFold
@@ -79,7 +78,3 @@ def main(
     results = search_grid(graph, y, folds, grid)
     write_metrics(metrics, grid_metrics(results))
     write_csv(curve, {name: results[name] for name in ("n_neighbors", "weights", "mean", "std")})
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

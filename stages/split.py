@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import tyro
-
 from stages._arrays import load, save
 from stages._errors import UserError
 from stages._params.base import read
@@ -38,7 +36,3 @@ def main(
         array = load(whole)
         save(train, array[:n_train])
         save(test, array[n_train:])
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

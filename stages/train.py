@@ -6,7 +6,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-import tyro
 from joblib import parallel_config
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
@@ -17,24 +16,24 @@ from stages._scores import scores
 from stages._tasks import Task, task_labels
 
 
-def answers(model: Any, first: NDArray, test: NDArray) -> dict[str, NDArray]:
+def answers(model: Any, first: NDArray, test: NDArray, decimals: int) -> dict[str, NDArray]:
     """What a fitted model says.
 
     Args:
         model: A fitted classifier.
         first: The first training image, (1, 784).
         test: The test images, (n, 784).
+        decimals: Of ``first_scores``.
 
     Returns:
-        ``first_prediction`` (); ``first_scores`` (1,) for two classes, else (n_classes,),
-        rounded to four decimals, as far as two implementations of a model agree;
+        ``first_prediction`` (); ``first_scores`` (1,) for two classes, else (n_classes,);
         ``predictions`` (n,); ``n_estimators`` (), how many models were fitted; ``n_problems``
         (), how many binary problems they solve, 45 of one-vs-one in an SVC of ten classes.
     """
     n_estimators = len(getattr(model, "estimators_", [model]))
     return {
         "first_prediction": model.predict(first)[0],
-        "first_scores": np.round(scores(model, first).ravel(), 4),
+        "first_scores": np.round(scores(model, first).ravel(), decimals),
         "predictions": model.predict(test),
         "n_estimators": np.array(n_estimators),
         "n_problems": np.array(np.size(getattr(model, "intercept_", np.empty(n_estimators)))),
@@ -54,20 +53,22 @@ def main(
     images: Path,
     labels: Path,
     test_images: Path,
-    model_out: Path,
     answers_out: Path,
+    model_out: Path | None = None,
     dtype: str = "uint8",
+    decimals: int = 4,
 ) -> None:
-    """Fit ``stages/models/{model}.py``; write the model (joblib) and its answers."""
+    """Fit ``stages/models/{model}.py``; write its answers, and the model (joblib).
+
+    ``decimals`` are as many as are the same on any CPU and by any implementation; a model whose
+    own numbers are not is not written.
+    """
     X = as_rows(load(images), dtype)
     y = task_labels(task, load(labels), params)
     estimator = import_module(f"stages.models.{model}").build(params, X)
     with joblib_progress(None, f"train {task} {model}"):
         fit(estimator, X, y)
-    model_out.parent.mkdir(parents=True, exist_ok=True)
-    joblib.dump(estimator, model_out)
-    save_group(answers_out, **answers(estimator, X[:1], as_rows(load(test_images), dtype)))
-
-
-if __name__ == "__main__":
-    tyro.cli(main)
+    test = as_rows(load(test_images), dtype)
+    save_group(answers_out, **answers(estimator, X[:1], test, decimals))
+    if model_out:
+        joblib.dump(estimator, model_out)

@@ -34,14 +34,18 @@ def events(clone: Clone, command: str) -> Iterator[tuple[str, Any]]:
                 yield kind, what
 
 
-def leaves(params: Any, key: str) -> set[str]:
-    """The dotted keys of all values below a key."""
-    value = params
+def leaves(clone: Clone, file: str, key: str) -> set[str]:
+    """All values below a key of a file of parameters, as ``key of file``."""
+
+    def below(value: Any, key: str) -> set[str]:
+        if not isinstance(value, dict):
+            return {f"{key} of {file}"}
+        return set().union(*(below(value[name], f"{key}.{name}".lstrip(".")) for name in value))
+
+    value = YAML(typ="safe").load(clone.folder / file)
     for part in filter(None, key.split(".")):
         value = value[part]
-    if not isinstance(value, dict):
-        return {key}
-    return set().union(*(leaves(params, f"{key}.{name}".lstrip(".")) for name in value))
+    return below(value, key)
 
 
 def stage_of(clone: Clone, name: str) -> PipelineStage:
@@ -49,50 +53,67 @@ def stage_of(clone: Clone, name: str) -> PipelineStage:
         return next(stage for stage in repo.index.stages if stage.name == name)
 
 
+def parameters(stage: PipelineStage) -> dict[str, list[str]]:
+    """The declared keys of each file of parameters; the empty key is the whole file."""
+    return {
+        str(dep.def_path): list(dep.params) or [""]
+        for dep in stage.deps
+        if isinstance(dep, ParamsDependency)
+    }
+
+
+PARAMETER_FILES = set().union(*(parameters(stage) for stage in stages().values()))
+
+
 def files(clone: Clone, paths: set[str]) -> set[str]:
-    """The paths, and of a folder the modules in it."""
+    """The paths, and instead of a folder the modules in it."""
     found = set()
     for path in paths:
-        inside = (clone.folder / path).glob("*.py") if (clone.folder / path).is_dir() else [path]
-        found |= {str(Path(clone.folder, file).relative_to(clone.folder)) for file in inside}
+        folder = clone.folder / path
+        inside = folder.glob("*.py") if folder.is_dir() else [folder]
+        found |= {str(file.relative_to(clone.folder)) for file in inside}
+    return found
+
+
+def used(clone: Clone, stage: PipelineStage) -> dict[str, set[str]]:
+    """What a stage has read and written of the repository, and which parameters it has read."""
+    found: dict[str, set[str]] = {"read": set(), "write": set(), "param": set()}
+    for kind, what in events(clone, stage.cmd):
+        path = Path(what[0] if kind == "param" else what)
+        if path.parent.name == "__pycache__" and path.is_relative_to(clone.folder / "stages"):
+            kind, path = "read", path.parent.parent / f"{path.name.split('.')[0]}.py"
+        if not path.is_relative_to(clone.folder) or set(path.parts) & set(OWN):
+            continue
+        name = str(path.relative_to(clone.folder))
+        if kind == "param" and name in PARAMETER_FILES:
+            found[kind] |= leaves(clone, name, what[1])
+        elif kind != "param" and name not in PARAMETER_FILES:
+            found[kind].add(name)
     return found
 
 
 def discrepancies(clone: Clone, name: str) -> list[str]:
     """A line for each thing that a stage uses undeclared, or declares and does not use."""
     stage = stage_of(clone, name)
-    used: dict[str, set[str]] = {"read": set(), "write": set(), "param": set()}
-    for kind, what in events(clone, stage.cmd):
-        if kind in ("read", "write"):
-            path = Path(what)
-            if path.is_relative_to(clone.folder) and not set(path.parts) & set(OWN):
-                used[kind].add(str(path.relative_to(clone.folder)))
-            elif path.parent.name == "__pycache__" and path.is_relative_to(clone.folder / "stages"):
-                module = path.parent.parent / f"{path.name.split('.')[0]}.py"
-                used["read"].add(str(module.relative_to(clone.folder)))
-        else:
-            used[kind].add(what)
-
-    params = YAML(typ="safe").load(clone.folder / "params.yaml")
-    keys: set[str] = set()
-    for dep in stage.deps:
-        if isinstance(dep, ParamsDependency):
-            keys = set().union(*(leaves(params, key) for key in dep.params or [""]))
+    found = used(clone, stage)
+    keys = {
+        leaf
+        for file, keys in parameters(stage).items()
+        for key in keys
+        for leaf in leaves(clone, file, key)
+    }
     outs = {str(out.def_path) for out in stage.outs}
-    deps = files(
-        clone, {str(dep.def_path) for dep in stage.deps if not isinstance(dep, ParamsDependency)}
-    )
+    paths = {str(dep.def_path) for dep in stage.deps if not isinstance(dep, ParamsDependency)}
     # The token that makes every stage wait for the check of the parameters.
-    deps.discard("data/params.checked")
-    keys_read = set().union(*(leaves(params, key) for key in used["param"]))
-    read = used["read"] - outs - {"params.yaml"}
+    deps = files(clone, paths - {"data/params.checked"})
+    read = found["read"] - outs
     return [
         *(f"{name} reads {path} undeclared" for path in sorted(read - deps)),
         *(f"{name} declares {path} and does not read it" for path in sorted(deps - read)),
-        *(f"{name} writes {path} undeclared" for path in sorted(used["write"] - outs)),
-        *(f"{name} declares {path} and does not write it" for path in sorted(outs - used["write"])),
-        *(f"{name} reads {key} of params.yaml undeclared" for key in sorted(keys_read - keys)),
-        *(f"{name} declares {key} and does not read it" for key in sorted(keys - keys_read)),
+        *(f"{name} writes {path} undeclared" for path in sorted(found["write"] - outs)),
+        *(f"{name} declares {path} and does not write it" for path in outs - found["write"]),
+        *(f"{name} reads {key} undeclared" for key in sorted(found["param"] - keys)),
+        *(f"{name} declares {key} and does not read it" for key in sorted(keys - found["param"])),
     ]
 
 
@@ -101,14 +122,14 @@ def test_a_stage_uses_what_it_declares(clone: Clone, name: str) -> None:
     assert discrepancies(clone, name) == []
 
 
-def test_every_parameter_is_read_by_a_stage(clone: Clone) -> None:
-    params = YAML(typ="safe").load(clone.folder / "params.yaml")
+@pytest.mark.parametrize("file", sorted(PARAMETER_FILES))
+def test_every_parameter_is_read_by_a_stage(clone: Clone, file: str) -> None:
     read = set()
     for stage in stages().values():
-        for kind, what in events(clone, stage.cmd):
-            if kind == "param" and what:
-                read |= leaves(params, what)
-    assert leaves(params, "") - read == set()
+        # A stage that reads the whole file shows nothing about a key.
+        if parameters(stage).get(file) != [""]:
+            read |= used(clone, stage)["param"]
+    assert leaves(clone, file, "") - read == set()
 
 
 CHECK = "    check_sizes(len(load(labels)), n_train)\n"
@@ -118,17 +139,17 @@ CHECK = "    check_sizes(len(load(labels)), n_train)\n"
     ("file", "before", "after", "found"),
     [
         pytest.param(
-            "stages/split.py",
-            CHECK,
-            CHECK + '    Path("README.md").read_text()\n',
-            "split reads README.md undeclared",
+            "dvc.yaml",
+            "      - ${mnist.labels}\n      - stages/__main__.py\n",
+            "      - stages/__main__.py\n",
+            "split reads data/mnist/labels.npy undeclared",
             id="undeclared read",
         ),
         pytest.param(
-            "stages/split.py",
-            CHECK,
-            CHECK + '    Path("stray.txt").write_text("")\n',
-            "split writes stray.txt undeclared",
+            "dvc.yaml",
+            "      - ${test.images}\n      - ${test.labels}\n\n  gallery:\n",
+            "      - ${test.images}\n\n  gallery:\n",
+            "split writes data/test/labels.npy undeclared",
             id="write outside the outs",
         ),
         pytest.param(
@@ -149,7 +170,7 @@ CHECK = "    check_sizes(len(load(labels)), n_train)\n"
             "dvc.yaml",
             "      - split\n",
             "      - split\n      - gallery\n",
-            "split declares gallery.n_digits and does not read it",
+            "split declares gallery.n_digits of params.yaml and does not read it",
             id="unread parameter",
         ),
         pytest.param(
@@ -175,7 +196,6 @@ def test_a_planted_fault_is_named(
         assert discrepancies(clone, "split") == [found]
     finally:
         path.write_text(text)
-        (clone.folder / "stray.txt").unlink(missing_ok=True)
         for trace in clone.trace.glob("*.jsonl"):
             trace.unlink()
         for trace, moved in kept.items():

@@ -95,7 +95,7 @@ def test_a_damaged_file_is_named(folder: Path, damage: Callable[[bytes], bytes])
     name = "t10k-images-idx3-ubyte"
     (folder / name).write_bytes(damage((folder / name).read_bytes()))
     with pytest.raises(UserError, match=name) as error:
-        fetch.fetch("path", folder)
+        fetch.fetch("folder", folder)
     assert "\n" not in str(error.value)
 
 
@@ -107,13 +107,13 @@ def test_images_of_another_shape_are_refused() -> None:
 def test_as_many_labels_as_images(folder: Path) -> None:
     (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(5, np.uint8)))
     with pytest.raises(UserError, match="train has 6 images, but 5 labels"):
-        fetch.fetch("path", folder)
+        fetch.fetch("folder", folder)
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:
     (folder / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(UserError, match="neither t10k-labels-idx1-ubyte nor"):
-        fetch.fetch("path", folder)
+        fetch.fetch("folder", folder)
 
 
 def test_sample_is_stratified(digits: Mnist) -> None:
@@ -158,17 +158,17 @@ def test_when_none_answers_all_are_named_and_a_way_out() -> None:
     line = str(error.value)
     for expected in ("openml: openml is away", "idx: idx is away", "npm: npm is away"):
         assert expected in line
-    assert "data.source: path" in line
+    assert "data.source: folder" in line
     assert "data.source: sample" in line
     assert "\n" not in line
 
 
 def test_a_failed_fetch_writes_nothing(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
-    params.write_text(f"data: {{source: path, path: {tmp_path / 'nowhere'}}}\n")
+    params.write_text("data: {source: folder}\n")
     outs = [tmp_path / "out" / name for name in ("images.npy", "labels.npy", "data.json")]
     with pytest.raises(UserError):
-        fetch.main(params, *outs)
+        fetch.main(params, tmp_path / "nowhere", *outs)
     assert not (tmp_path / "out").exists()
 
 

@@ -1,10 +1,8 @@
 """Out-of-fold scores and trained models, against scikit-learn's own ways."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -28,6 +26,7 @@ from stages._accelerator import svc_class
 from stages._errors import UserError
 from stages._folds import fold_numbers
 from stages._scores import scores
+from stages._sgd import OneVsRestSGD
 from stages._sources import Mnist
 from stages.cross_validate import out_of_fold_scores, splitter
 from stages.models import forest, never, ovr_svc, sgd, sgd_scaled, svc
@@ -58,6 +57,19 @@ def test_sgd_scores_are_cross_val_predicts(small: Mnist, task: str) -> None:
         method="decision_function",
     )
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("task", ["binary", "digits"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_sgd_is_scikit_learns_bit_for_bit(small: Mnist, task: str, scaled: bool) -> None:
+    X, y = small[0].astype(np.float64), small[1] == 5 if task == "binary" else small[1]
+    X = StandardScaler().fit_transform(X) if scaled else X
+    assert not X.any(axis=0).all()
+    ours = OneVsRestSGD(max_iter=100, tol=1e-3, random_state=7).fit(X, y)
+    theirs = SGDClassifier(max_iter=100, tol=1e-3, random_state=7).fit(X, y)
+    np.testing.assert_array_equal(ours.coef_, theirs.coef_)
+    np.testing.assert_array_equal(ours.intercept_, theirs.intercept_)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
 
 
 def test_forest_scores_are_cross_val_predicts(small: Mnist) -> None:
@@ -140,7 +152,7 @@ def test_scores_of_a_model_without_decision_function() -> None:
 
 def test_answers_of_the_svcs_are_scikit_learns(small: Mnist) -> None:
     X, y = small[0].astype(np.float32), small[1]
-    one = answers(fit(svc.build(PARAMS, X), X, y), X[:1], X[300:])
+    one = answers(fit(svc.build(PARAMS, X), X, y), X[:1], X[300:], 4)
     plain = SVC().fit(X.astype(np.float64), y)
     np.testing.assert_allclose(
         one["first_scores"], plain.decision_function(X[:1].astype(np.float64))[0], atol=2e-3
@@ -148,37 +160,16 @@ def test_answers_of_the_svcs_are_scikit_learns(small: Mnist) -> None:
     assert one["first_prediction"] == plain.predict(X[:1])[0]
     np.testing.assert_array_equal(one["predictions"], plain.predict(X[300:].astype(np.float64)))
     assert [int(one["n_estimators"]), int(one["n_problems"])] == [1, 45]
-    ten = answers(fit(ovr_svc.build(PARAMS, X), X, y), X[:1], X[300:])
+    ten = answers(fit(ovr_svc.build(PARAMS, X), X, y), X[:1], X[300:], 2)
     rest = OneVsRestClassifier(SVC()).fit(X.astype(np.float64), y)
     np.testing.assert_array_equal(ten["predictions"], rest.predict(X[300:].astype(np.float64)))
     assert [int(ten["n_estimators"]), int(ten["n_problems"])] == [10, 10]
 
 
-@pytest.mark.skipif(not find_spec("sklearnex"), reason="scikit-learn-intelex is not installed")
-@pytest.mark.parametrize("task", ["binary", "digits", "one-vs-rest"])
-def test_an_accelerated_svc_is_saved_as_scikit_learns(
-    small: Mnist, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DIGITLINE_ACCELERATOR", "on")
-    X, y = small[0].astype(np.float32), small[1] == 5 if task == "binary" else small[1]
-    module = ovr_svc if task == "one-vs-rest" else svc
-    paths = tmp_path / "a.joblib", tmp_path / "b.joblib"
-    for path in paths:
-        model = module.build(PARAMS, X).fit(X, y)
-        joblib.dump(model, path)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    loaded = joblib.load(paths[0])
-    for estimator in getattr(loaded, "estimators_", [loaded]):
-        assert type(estimator) is SVC
-    np.testing.assert_allclose(
-        loaded.decision_function(small[0]), model.decision_function(X), atol=1e-4
-    )
-
-
 def test_answers_of_a_detector(small: Mnist) -> None:
     X, y = small[0], small[1] == 5
     model = fit(forest.build(PARAMS, X), X, y)
-    found = answers(model, X[:1], X[:50])
+    found = answers(model, X[:1], X[:50], 4)
     np.testing.assert_allclose(found["first_scores"], model.predict_proba(X[:1])[:, 1], atol=5e-5)
     np.testing.assert_array_equal(found["predictions"], model.predict(X[:50]))
     assert found["n_estimators"] == 100

@@ -43,6 +43,9 @@ Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Values = Annotated[tuple[T, ...], Strict(False), Field(min_length=1)]
 Several = Annotated[Values[T], AfterValidator(_no_repeats)]
 
+# What this process was told: the value of each file and key.
+_values_read: dict[tuple[Path, str], Any] = {}
+
 
 def read(path: Path, key: str, kind: TypeForm[T]) -> T:
     """One value of a parameters file.
@@ -59,6 +62,20 @@ def read(path: Path, key: str, kind: TypeForm[T]) -> T:
         UserError: The file is not YAML, or the value is missing, unknown, of another type or
             out of range: one line that names the key, the value and what is allowed.
     """
+    value = _values_read[path.resolve(), key] = _value(path, key)
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_line(key, error.errors()[0])}") from None
+
+
+def is_as_read(path: Path) -> bool:
+    """Whether values of ``path`` were read, and are all the same still."""
+    values = {key: value for (of, key), value in _values_read.items() if of == path.resolve()}
+    return bool(values) and all(_value(path, key) == value for key, value in values.items())
+
+
+def _value(path: Path, key: str) -> Any:
     try:
         value = YAML(typ="safe", pure=True).load(path)
     except MarkedYAMLError as error:
@@ -68,14 +85,11 @@ def read(path: Path, key: str, kind: TypeForm[T]) -> T:
         if not isinstance(value, dict) or part not in value:
             raise UserError(f"{path}: {'.'.join(parts[:depth])} is missing")
         value = value[part]
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        raise UserError(f"{path}: {_line(parts, error.errors()[0])}") from None
+    return value
 
 
-def _line(parts: list[str], error: Any) -> str:
-    name = ".".join([*parts, *map(str, error["loc"])])
+def _line(key: str, error: Any) -> str:
+    name = ".".join([*filter(None, [key]), *map(str, error["loc"])])
     if error["type"] == "missing":
         return f"{name} is missing"
     if error["type"] == "extra_forbidden":

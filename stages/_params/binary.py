@@ -12,6 +12,7 @@ class Decision(Section):
 
     never: Score
     sgd: Score
+    sgd_shuffled: Score
     forest: Score
 
 

@@ -8,5 +8,4 @@ from stages._params.base import Section
 class Data(Section):
     """Section ``data``."""
 
-    source: Literal["auto", "openml", "idx", "npm", "path", "sample"]
-    path: str
+    source: Literal["auto", "openml", "idx", "npm", "folder", "sample"]

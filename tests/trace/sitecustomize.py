@@ -15,7 +15,7 @@ FOLDER = os.environ.get("DIGITLINE_TRACE")
 READER = f"_params{os.sep}base.py"
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
-if any(argument.startswith("stages.") for argument in sys.orig_argv):
+if sys.orig_argv[1:3] == ["-m", "stages"]:
     os.environ[COMMAND] = " ".join(["python", *sys.orig_argv[1:]])
 
 if FOLDER and COMMAND in os.environ:
@@ -37,8 +37,7 @@ if FOLDER and COMMAND in os.environ:
         code = frame.f_code
         if event == "call" and code.co_name == "read" and code.co_filename.endswith(READER):
             path, key = frame.f_locals["path"], frame.f_locals["key"]
-            if path.name == "params.yaml":
-                log("param", key)
+            log("param", [os.path.realpath(path), key])
 
     sys.setprofile(profile)
     sys.addaudithook(hook)
