@@ -80,7 +80,9 @@ def guard(stage: str, arguments: list[str]) -> dict[str, State]:
                 read.setdefault(path, state(path))
         elif inside(path, [root]) and not inside(path, own):
             is_code = path.endswith(".py") and inside(path, [str(HERE)]) and not writes
-            if not is_code and "__pycache__" not in path:
+            # A name inside a folder that is open elsewhere looks like a file here, but is none.
+            is_file = writes or os.path.isfile(path)
+            if is_file and not is_code and "__pycache__" not in path:
                 raise UserError(
                     f"{stage} {'writes' if writes else 'reads'} {os.path.relpath(path)}, "
                     "which its command in dvc.yaml does not name"

@@ -105,6 +105,13 @@ def test_files_outside_the_repository_are_not_its_concern(
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "file"
     toy.code(f"p = Path({str(elsewhere)!r}); p.write_text(''); p.read_text()")
     assert toy.run().returncode == 0
+    toy.code(
+        "import tempfile\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    (Path(folder) / 'stages' / 'deep').mkdir(parents=True)\n"
+        "    (Path(folder) / 'stages' / 'deep' / 'file').write_text('')"
+    )
+    assert toy.run().stderr == ""
 
 
 @pytest.mark.parametrize(
