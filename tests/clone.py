@@ -18,14 +18,14 @@ yaml = YAML()
 class Clone:
     """A copy of what git tracks, or would, with its own DVC cache, and a trace of its stages."""
 
-    def __init__(self, folder: Path, trace: Path) -> None:
+    def __init__(self, folder: Path, trace: Path, source: Path = ROOT) -> None:
         self.folder, self.trace = folder.resolve(), trace
-        listed = self._run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).stdout
+        listed = self._run("git", "ls-files", "-co", "--exclude-standard", folder=source).stdout
         for name in listed.splitlines():
-            if (ROOT / name).is_file() and not name.startswith("reports/") and name != "dvc.lock":
+            if (source / name).is_file() and not name.startswith("reports/") and name != "dvc.lock":
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
-        (folder / "reports").mkdir(exist_ok=True)
+                shutil.copy(source / name, folder / name)
+        (folder / "reports").mkdir(parents=True, exist_ok=True)
         self._run("git", "init", "--quiet", "--initial-branch=main")
 
     @property
@@ -67,9 +67,36 @@ class Clone:
             section[last] = value
         yaml.dump(params, path)
 
+    def popen(self, *command: str) -> subprocess.Popen[str]:
+        """A command in a process group of its own, as a terminal starts it."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def outs(self) -> dict[str, str]:
+        """The MD5 of every output that dvc.lock records, by its path."""
+        stages = yaml.load(self.folder / "dvc.lock")["stages"].values()
+        return {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+
+    def files(self) -> set[str]:
+        """Every file of data and reports."""
+        folders = (self.folder / "data", self.folder / "reports")
+        found = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder)) for path in found}
+
     def repro(self) -> set[str]:
         """The stages that ran."""
         return set(re.findall(r"Running stage '(.+)'", self.dvc("repro").stdout))
+
+    def run(self, *command: str) -> str:
+        """What a command prints in the clone."""
+        return self._run(*command).stdout
 
     def commit(self, message: str) -> None:
         self._run("git", "add", "--all")
@@ -80,6 +107,16 @@ class Clone:
         """Everything as committed, and the data that DVC has of it."""
         self._run("git", "checkout", "--quiet", "--", ".")
         self.dvc("checkout")
+
+    def undo_edits(self) -> None:
+        """Everything as committed but what DVC has written."""
+        self._run("git", "checkout", "--quiet", "--", ".", ":!dvc.lock", ":!reports")
+
+    def reports(self) -> dict[str, bytes]:
+        """The content of every report, by its path."""
+        folder = self.folder / "reports"
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
     def metrics(self, name: str) -> Any:
         return json.loads((self.folder / "reports" / "metrics" / name).read_text())

@@ -8,6 +8,17 @@ from stages._sources import Mnist, sample
 from tests.clone import Clone
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--thorough``."""
+    parser.addoption("--thorough", action="store_true", help="every stage, every Python; slow")
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether to take the time for every stage, and not for a few."""
+    return bool(request.config.getoption("--thorough"))
+
+
 @pytest.fixture(scope="session")
 def digits() -> Mnist:
     """Images (5000, 28, 28) and labels (5000,)."""

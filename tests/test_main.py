@@ -140,6 +140,34 @@ def test_code_edited_after_it_was_read_and_before_the_stage_began_is_noticed(toy
     assert "stages/toy.py changed while toy ran" in toy.run().stderr
 
 
+def test_dvc_does_not_record_a_run_during_which_a_file_was_edited(
+    toy: Toy, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def dvc(*command: str) -> subprocess.CompletedProcess[str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            ["dvc", *command],
+            cwd=toy.folder,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    once = tmp_path_factory.mktemp("once") / "done"
+    toy.code(EDIT.format(command=f"test -e {once} || echo more >> data.txt; touch {once}"))
+    dvc("init", "--no-scm")
+    command = " ".join(["python", *toy.command[1:]])
+    dvc("stage", "add", "-n", "toy", "-d", "data.txt", "-o", "out.txt", command)
+    failed = dvc("repro")
+    assert failed.returncode != 0
+    assert "data.txt changed while toy ran: run dvc repro again\n" in failed.stderr
+    assert not (toy.folder / "dvc.lock").exists()
+    assert dvc("repro").returncode == 0
+    assert (toy.folder / "out.txt").read_text() == "data\nmore\n"
+    assert (toy.folder / "dvc.lock").exists()
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -1,0 +1,134 @@
+"""The same bytes everywhere: the outputs of every stage, on what seem to be other machines.
+
+With ``--thorough`` also under every supported Python that is installed, in an environment of its
+own.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+from networkx import topological_sort
+
+from tests.clone import ROOT, Clone
+
+# DVC's own use of pygtrie.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),
+    pytest.mark.skipif(
+        not hasattr(os, "sched_setaffinity"), reason="cores are taken away as Linux does it"
+    ),
+]
+
+SCRIPT = ROOT / "tests" / "in_one_process.py"
+# Every value of every column is there once at least; with the clone's own run, on this machine's
+# cores and CPU, in C.UTF-8 and UTC. What the libraries report must be what was asked for.
+MACHINES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "1 core, Haswell with AVX2, scikit-learn's SVC, Turkish, Kathmandu": (
+        {
+            "DIGITLINE_CORES": "1",
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_CORETYPE": "Haswell",
+            "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+            "DIGITLINE_ACCELERATOR": "off",
+            "LC_ALL": "tr_TR.UTF-8",
+            "TZ": "Asia/Kathmandu",
+            "DIGITLINE_UMASK": "077",
+            "PYTHONHASHSEED": "1",
+        },
+        {"BLAS": ["Haswell"], "numpy's features": ["X86_V3"], "accelerator": False},
+    ),
+    "4 threads, Nehalem with the baseline, the accelerator, C": (
+        {
+            "DIGITLINE_CORES": "4",
+            "OMP_NUM_THREADS": "4",
+            "OPENBLAS_CORETYPE": "Nehalem",
+            "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+            "DIGITLINE_ACCELERATOR": "auto",
+            "LC_ALL": "C",
+            "TZ": "America/St_Johns",
+            "DIGITLINE_UMASK": "002",
+            "PYTHONHASHSEED": "2",
+        },
+        {"BLAS": ["Nehalem"], "numpy's features": [], "joblib's threads": 4},
+    ),
+    "2 cores, SkylakeX": (
+        {
+            "DIGITLINE_CORES": "2",
+            "OMP_NUM_THREADS": "2",
+            "OPENBLAS_CORETYPE": "SkylakeX",
+            "PYTHONHASHSEED": "3",
+        },
+        {"BLAS": ["SkylakeX"], "joblib's threads": 2},
+    ),
+}
+
+
+def commands(clone: Clone) -> list[str]:
+    """Of every stage, in an order that they can run in."""
+    with Repo(str(clone.folder)) as repo:
+        # Its edges lead from a stage to those that it depends on.
+        return [stage.cmd for stage in reversed(list(topological_sort(repo.index.graph)))]
+
+
+def other_outs(clone: Clone, folder: Path, python: str, environment: dict[str, str]) -> Any:
+    """Run every stage in ``folder``; what the libraries report, and the outputs that differ."""
+    for name in ("stages", "params.yaml", "data/idx"):
+        copy = shutil.copytree if (clone.folder / name).is_dir() else shutil.copy
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(clone.folder / name, folder / name)
+    (folder / "reports").mkdir()
+    done = subprocess.run(
+        [python, "-W", "ignore", str(SCRIPT)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), **environment},
+        input="\n".join(commands(clone)),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = clone.outs()
+    assert len(expected) > 50
+    differing = {
+        path
+        for path, md5 in expected.items()
+        if hashlib.md5((folder / path).read_bytes()).hexdigest() != md5
+    }
+    return json.loads(done.stdout.splitlines()[-1]), differing
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_another_machine_makes_the_same_bytes(clone: Clone, tmp_path: Path, machine: str) -> None:
+    environment, seen = MACHINES[machine]
+    folder = tmp_path / "a clone, elsewhere"
+    report, differing = other_outs(clone, folder, sys.executable, environment)
+    assert seen.items() <= report.items()
+    assert differing == set()
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_another_python_makes_the_same_bytes(
+    clone: Clone, tmp_path: Path, version: str, thorough: bool
+) -> None:
+    if not thorough:
+        pytest.skip("it installs an environment: --thorough")
+    pyenv = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+    python = shutil.which(f"python{version}") or next(map(str, pyenv), None)
+    if not python:
+        pytest.skip(f"Python {version} is not installed")
+    subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
+    installed = str(tmp_path / "venv" / "bin" / "python")
+    requirements = str(ROOT / "requirements.txt")
+    pip = [installed, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", requirements]
+    subprocess.run(pip, check=True, capture_output=True)
+    report, differing = other_outs(clone, tmp_path / "clone", installed, {})
+    assert report["python"] == version
+    assert differing == set()
