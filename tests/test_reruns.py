@@ -71,7 +71,12 @@ def test_every_row_is_tested_and_names_stages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "edit"), [(row, edit) for row, edits in EDITS.items() for edit in edits]
+    ("row", "edit"),
+    [
+        pytest.param(row, edit, id=f"{row} {number}")
+        for row, edits in EDITS.items()
+        for number, edit in enumerate(edits, start=1)
+    ],
 )
 def test_an_edit_runs_what_the_readme_says(clone: Clone, row: str, edit: Edit) -> None:
     before = (clone.folder / "params.yaml").read_text()

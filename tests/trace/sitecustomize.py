@@ -4,15 +4,15 @@ Python imports a module of this name at its start, in worker processes too. Ever
 is a JSON array: the command of the stage, the kind of event, and what it was about.
 """
 
+import atexit
 import json
 import os
 import sys
-from types import FrameType
 from typing import Any
 
 COMMAND = "DIGITLINE_TRACED_COMMAND"
 FOLDER = os.environ.get("DIGITLINE_TRACE")
-READER = f"_params{os.sep}base.py"
+REPOSITORY = os.getcwd() + os.sep
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 if sys.orig_argv[1:3] == ["-m", "stages"]:
@@ -27,17 +27,17 @@ if FOLDER and COMMAND in os.environ:
         os.write(trace, (json.dumps([os.environ[COMMAND], kind, what]) + "\n").encode())
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        """Log every file that is opened."""
+        """Log every file of the repository that is opened."""
         if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
-            kind = "write" if arguments[2] & WRITES else "read"
-            log(kind, os.path.realpath(os.fsdecode(arguments[0])))
+            path = os.path.abspath(os.fsdecode(arguments[0]))
+            if path.startswith(REPOSITORY):
+                log("write" if arguments[2] & WRITES else "read", path)
 
-    def profile(frame: FrameType, event: str, _: Any) -> None:
-        """Log every key that is read of params.yaml."""
-        code = frame.f_code
-        if event == "call" and code.co_name == "read" and code.co_filename.endswith(READER):
-            path, key = frame.f_locals["path"], frame.f_locals["key"]
-            log("param", [os.path.realpath(path), key])
+    def parameters() -> None:
+        """Log every key that was read of a file of parameters."""
+        if base := sys.modules.get("stages._params.base"):
+            for path, key in base._values_read:
+                log("param", [str(path), key])
 
-    sys.setprofile(profile)
     sys.addaudithook(hook)
+    atexit.register(parameters)
