@@ -1,6 +1,6 @@
 # make repro   run the pipeline on the full MNIST
 # make test    run the tests
-# make verify  look for damaged files in DVC's cache and in data/, and make them again
+# make verify  remove damaged and left-over files of DVC's cache and data/; repro makes them again
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make lock    pin the newest versions that pyproject.toml allows
 .PHONY: repro test verify check lock
@@ -16,11 +16,11 @@ test: .venv/.installed
 
 # DVC trusts a file whose time and mode are as it left them. In its cache a file's name is its MD5.
 verify: .venv/.installed
+	@find .dvc/cache -name '.*.tmp' -delete
 	@find .dvc/cache/files/md5 -type f \
 		| awk -F/ '{ md5 = $$(NF - 1) $$NF; sub(/\.dir$$/, "", md5); print md5 "  " $$0 }' \
 		| md5sum --check --quiet 2>/dev/null | sed -n 's/: FAILED$$//p' | xargs rm -fv
 	-@dvc checkout --relink --force --quiet
-	dvc repro
 
 check: .venv/.installed
 	ruff format --check
