@@ -1,6 +1,6 @@
 # make repro   run the pipeline on the full MNIST
 # make test    run the tests
-# make verify  remove damaged and left-over files of DVC's cache and data/; repro makes them again
+# make verify  remove what a kill or a failing disk has damaged; repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make lock    pin the newest versions that pyproject.toml allows
 .PHONY: repro test verify check lock
@@ -14,8 +14,11 @@ repro: .venv/.installed
 test: .venv/.installed
 	pytest --numprocesses auto --dist loadfile
 
-# DVC trusts a file whose time and mode are as it left them. In its cache a file's name is its MD5.
+# Killed, DVC can leave half of a file. It trusts one whose time and mode are as it left them: in
+# its cache the name of a file is its MD5.
 verify: .venv/.installed
+	@python -m json.tool .dvc/tmp/rwlock > /dev/null 2>&1 || rm -f .dvc/tmp/rwlock
+	@! dvc dag 2>&1 | grep -q "dvc.lock' \(is invalid\|validation failed\)" || rm -fv dvc.lock
 	@find .dvc/cache -name '.*.tmp' -delete
 	@find .dvc/cache/files/md5 -type f \
 		| awk -F/ '{ md5 = $$(NF - 1) $$NF; sub(/\.dir$$/, "", md5); print md5 "  " $$0 }' \

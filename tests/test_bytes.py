@@ -121,7 +121,7 @@ def test_another_python_makes_the_same_bytes(
     if not thorough:
         pytest.skip("it installs an environment: --thorough")
     pyenv = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
-    python = shutil.which(f"python{version}") or next(map(str, pyenv), None)
+    python = next(map(str, pyenv), None) or shutil.which(f"python{version}")
     if not python:
         pytest.skip(f"Python {version} is not installed")
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)

@@ -22,12 +22,10 @@ from tests.clone import Clone
 
 SEED = 20
 FEW = ("gallery", "augment", "train_binary_forest", "find_neighbors@test_in_train")
-# DVC writes these two in place: killed at that moment, it leaves a part, which is to be removed.
-# Of dvc.lock nothing is lost with it, since DVC's run-cache has what it had.
-HALF_WRITTEN = {
-    "dvc.lock": r"dvc\.lock' (is invalid|validation failed)",
-    ".dvc/tmp/rwlock": "Unable to read RWLock-file|RWLock-file .* format error",
-}
+# What DVC says of the two files that it writes in place, where it was killed at that moment.
+HALF_WRITTEN = (
+    r"dvc\.lock' (is invalid|validation failed)|Unable to read RWLock|RWLock.*format error"
+)
 
 
 def targets(thorough: bool) -> tuple[str, ...]:
@@ -95,10 +93,9 @@ class Interrupter:
         _, alive = psutil.wait_procs(children, timeout=10)
         assert alive == []
         self.kills[f"{told.name} to {whom}, {moment}"] += running
-        for file, message in HALF_WRITTEN.items():
-            if re.search(message, output):
-                (self.clone.folder / file).unlink()
-                self.kills[f"half of {file} removed"] += 1
+        if half := re.search(HALF_WRITTEN, output):
+            self.kills[f"mended after {half[0]}"] += 1
+            verify(self.clone)
         return running
 
 
@@ -110,9 +107,8 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
     times = 60 if thorough else 6
     while times > 0:
         times -= interrupter.kill("dvc", "repro", *targets(thorough))
-    for file, message in HALF_WRITTEN.items():
-        if re.search(message, disturbed.dvc("status", check=False).stderr):
-            (disturbed.folder / file).unlink()
+    if re.search(HALF_WRITTEN, disturbed.dvc("status", check=False).stderr):
+        verify(disturbed)
     disturbed.dvc("repro", *targets(thorough))
     print(*sorted((+interrupter.kills).items()), sep="\n")
     is_as_undisturbed(disturbed, clone)
@@ -147,9 +143,8 @@ def test_a_full_disk_is_told_and_does_no_harm(
         megabytes = megabytes * 3 // 2 + 1
         resize = ["mount", "-o", f"remount,size={megabytes}m", str(small_disk)]
         subprocess.run(resize, check=True)
-        for file, message in HALF_WRITTEN.items():
-            if re.search(message, done.stderr):
-                (disturbed.folder / file).unlink()
+        if re.search(HALF_WRITTEN, done.stderr):
+            verify(disturbed)
     print(*told.items(), f"{megabytes} MB", sep="\n")
     assert told
     is_as_undisturbed(disturbed, clone)
@@ -199,3 +194,16 @@ def test_verify_finds_what_a_failing_disk_has_damaged(clone: Clone, where: str) 
     for file in (cached, clone.folder / path):
         assert hashlib.md5(file.read_bytes()).hexdigest() == md5
     assert clone.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("file", ["dvc.lock", ".dvc/tmp/rwlock"])
+def test_verify_mends_what_dvc_has_written_half(clone: Clone, file: str) -> None:
+    outs, path = clone.outs(), clone.folder / file
+    content = path.read_text()
+    # Within a word, which is no YAML.
+    path.write_text(content[: content.rindex("hash: md5") + 2] if file == "dvc.lock" else "")
+    assert re.search(HALF_WRITTEN, clone.dvc("repro", check=False).stderr)
+    verify(clone)
+    # DVC's run-cache has what the file had.
+    assert clone.repro() == set()
+    assert clone.outs() == outs
