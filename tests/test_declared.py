@@ -180,6 +180,13 @@ CHECK = "    check_sizes(len(load(labels)), n_train)\n"
             "split reads binary.target of params.yaml undeclared",
             id="undeclared parameter",
         ),
+        pytest.param(
+            "dvc.yaml",
+            "      - ${libraries}: [numpy]\n      - split\n",
+            "      - split\n",
+            "split reads numpy of stages/libraries.yaml undeclared",
+            id="undeclared library",
+        ),
     ],
 )
 def test_a_planted_fault_is_named(
