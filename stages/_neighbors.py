@@ -14,6 +14,8 @@ from stages._arrays import as_rows
 from stages._progress import progress
 
 QUERIES_AT_ONCE = 2000
+# In single precision: 190 MB, however many images there are.
+IMAGES_AT_ONCE = 60_000
 SPARE_CANDIDATES = 16
 # A sum of n products in single precision is off by at most n * 2**-24 of the sum of their
 # absolute values, to first order (Higham, Accuracy and Stability of Numerical Algorithms,
@@ -39,43 +41,59 @@ def nearest(
     """
     indices = np.empty((len(queries), k), dtype=np.int32)
     squared = np.empty((len(queries), k), dtype=np.int32)
-    base = as_rows(images, np.float32)
-    largest_norm = float(np.einsum("ij,ij->i", base, base).max())
-    with progress(len(queries), label) as bar:
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
-            chunk = slice(start, start + QUERIES_AT_ONCE)
-            indices[chunk], squared[chunk] = _nearest_of_chunk(
-                queries[chunk], images, base, largest_norm, k
-            )
-            bar.update(len(indices[chunk]))
-    return indices, squared
-
-
-def _nearest_of_chunk(
-    queries: NDArray, images: NDArray, base: NDArray[np.float32], largest_norm: float, k: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    rows = as_rows(queries, np.float32)
-    norms = np.einsum("ij,ij->i", rows, rows)
-    # Of |q|² + |x|² - 2 q·x, where |q·x| <= |q||x|.
-    error = ERROR_PER_TERM * base.shape[1] * (np.sqrt(norms) + np.sqrt(largest_norm)) ** 2
-    indices = np.empty((len(queries), k), dtype=np.int64)
-    squared = np.empty((len(queries), k), dtype=np.int64)
     todo = np.arange(len(queries))
     n_candidates = min(k + SPARE_CANDIDATES, len(images))
     while len(todo):
-        approximate, candidates = faiss.knn(rows[todo], base, n_candidates)
-        found, distances = _nearest_candidates(queries[todo], images, candidates, k)
-        indices[todo], squared[todo] = found, distances
-        # No image outside the candidates can be nearer than the last of them, less the error.
-        certain = approximate[:, -1] - error[todo] > distances[:, -1]
+        candidates, surely_farther = _candidates(queries, todo, images, n_candidates, label)
+        for rows in _slices(len(todo), QUERIES_AT_ONCE):
+            indices[todo[rows]], squared[todo[rows]] = _nearest_candidates(
+                queries[todo[rows]], images, candidates[rows], k
+            )
+        certain = surely_farther > squared[todo, -1]
         todo = todo[~certain] if n_candidates < len(images) else todo[:0]
         n_candidates = min(2 * n_candidates, len(images))
     return indices, squared
 
 
+def _slices(n: int, at_once: int) -> list[slice]:
+    return [slice(start, min(start + at_once, n)) for start in range(0, n, at_once)]
+
+
+def _candidates(
+    queries: NDArray, todo: NDArray[np.intp], images: NDArray, n_candidates: int, label: str
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The nearest images of the queries ``todo``, as single precision has them.
+
+    Returns:
+        Indices, (len(todo), ``n_candidates``), and a squared distance that no image besides them
+        is within, (len(todo),).
+    """
+    found = np.empty((len(todo), n_candidates), dtype=np.int32)
+    distances = np.full((len(todo), n_candidates), np.inf, dtype=np.float32)
+    norms, largest_norm = np.empty(len(todo)), 0.0
+    blocks = _slices(len(images), IMAGES_AT_ONCE)
+    with progress(len(todo) * len(blocks), label) as bar:
+        for block in blocks:
+            base = as_rows(images[block], np.float32)
+            largest_norm = max(largest_norm, float(np.einsum("ij,ij->i", base, base).max()))
+            for chunk in _slices(len(todo), QUERIES_AT_ONCE):
+                rows = as_rows(queries[todo[chunk]], np.float32)
+                norms[chunk] = np.einsum("ij,ij->i", rows, rows)
+                nearer, which = faiss.knn(rows, base, min(n_candidates, len(base)))
+                both = np.hstack([distances[chunk], nearer])
+                best = np.argsort(both, axis=1, kind="stable")[:, :n_candidates]
+                distances[chunk] = np.take_along_axis(both, best, 1)
+                both_indices = np.hstack([found[chunk], which + block.start])
+                found[chunk] = np.take_along_axis(both_indices, best, 1)
+                bar.update(len(rows))
+    # Of |q|² + |x|² - 2 q·x, where |q·x| <= |q||x|.
+    error = ERROR_PER_TERM * images[0].size * (np.sqrt(norms) + np.sqrt(largest_norm)) ** 2
+    return found, distances[:, -1] - error
+
+
 def _nearest_candidates(
-    queries: NDArray, images: NDArray, candidates: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    queries: NDArray, images: NDArray, candidates: NDArray[np.int32], k: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The ``k`` nearest among each query's candidates, in exact integers."""
 
     def of_rows(rows: slice) -> NDArray[np.int64]:
@@ -85,8 +103,7 @@ def _nearest_candidates(
         return squares
 
     rows_at_once = max(1, 2_000_000 // (candidates.shape[1] * images[0].size))
-    slices = [slice(i, i + rows_at_once) for i in range(0, len(queries), rows_at_once)]
-    tasks = (delayed(of_rows)(rows) for rows in slices)
+    tasks = (delayed(of_rows)(rows) for rows in _slices(len(queries), rows_at_once))
     exact = np.concatenate(Parallel(n_jobs=-1, backend="threading")(tasks))
     order = np.lexsort((candidates, exact))[:, :k]
     return np.take_along_axis(candidates, order, 1), np.take_along_axis(exact, order, 1)

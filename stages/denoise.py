@@ -3,15 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.stats import mode
 
-from stages._arrays import as_rows, load
+from stages._arrays import load
 from stages._figures import INCHES_PER_DIGIT, save_panels, sheet
-from stages._knn import fitted
-from stages._neighbors import graph, nearest
+from stages._neighbors import nearest
 from stages._params.base import read
 from stages._params.denoise import Denoise
 from stages._reports import Metrics, write_metrics
+
+DIGITS_AT_ONCE = 500
 
 
 def add_noise(
@@ -41,10 +44,11 @@ def denoise(
     Returns:
         (n, 28, 28).
     """
-    indices, squared = nearest(noisy, noisy_train, n_neighbors, "neighbours of noisy digits")
-    classifier = fitted(n_neighbors, "uniform", as_rows(clean_train))
-    pixels: NDArray[np.uint8] = classifier.predict(graph(indices, squared, len(clean_train)))
-    return pixels.reshape(noisy.shape)
+    indices, _ = nearest(noisy, noisy_train, n_neighbors, "neighbours of noisy digits")
+    parts = np.array_split(indices, range(DIGITS_AT_ONCE, len(indices), DIGITS_AT_ONCE))
+    votes = (delayed(mode)(clean_train[neighbors], axis=1) for neighbors in parts)
+    counted = Parallel(n_jobs=-1, backend="threading")(votes)
+    return np.concatenate([vote.mode for vote in counted])
 
 
 def denoise_metrics(

@@ -40,20 +40,29 @@ def neighbors_of(images: NDArray, k: int) -> dict[str, NDArray]:
     return {"indices": indices, "squared_distances": squared}
 
 
+@pytest.fixture(params=[60_000, 37], ids=["at once", "in blocks"])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages._neighbors.IMAGES_AT_ONCE", request.param)
+
+
+@pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("k", [1, 5, 64])
 def test_neighbors_of_digits_are_exact(digits: Mnist, k: int) -> None:
     assert_exact(digits[0][4000:4200], digits[0][:4000], k)
 
 
+@pytest.mark.usefixtures("blocks")
 def test_ties_go_to_the_lower_index(digits: Mnist) -> None:
     images = np.concatenate([digits[0][:300]] * 4)
     assert_exact(digits[0][:100], images, 6)
 
 
+@pytest.mark.usefixtures("blocks")
 def test_k_may_be_all_images(digits: Mnist) -> None:
     assert_exact(digits[0][:20], digits[0][:30], 30)
 
 
+@pytest.mark.usefixtures("blocks")
 def test_distances_that_single_precision_cannot_tell_apart() -> None:
     """Bright images that differ by a grey level here and there: rounding alone would rank them."""
     random = np.random.RandomState(0)

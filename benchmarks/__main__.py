@@ -1,0 +1,302 @@
+"""How much faster: each cell of the notebook that takes time, its way and the pipeline's.
+
+``python -m benchmarks --quick`` takes 5,000 images and a few minutes, ``--full`` all of them and
+an hour and a half. Needs what ``dvc repro split`` makes. Writes ``benchmarks/quick.md`` or
+``full.md``, and beside it a JSON file with each measurement as it ends; started again, it goes on
+after the last one. pytest-benchmark, asv and pyperf repeat short calls and keep nothing of a run
+that was interrupted, so none of them fits cells of up to half an hour.
+
+The notebook's way is scikit-learn with the arguments that the notebook gives it, on float64, in
+this process. The pipeline's way is the command of each stage, imports, reading and writing
+included.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from dvc.repo import Repo
+from joblib import cpu_count
+from scipy.ndimage import shift
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import SGDClassifier
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+ROOT = Path(__file__).parent.parent
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "faiss-cpu")
+QUICK = {"train": 5000, "test": 1000}
+
+
+@dataclass
+class Mnist:
+    """The arrays of the notebook: float64 pixels (n, 784) and uint8 digits (n,)."""
+
+    X: Any
+    y: Any
+    X_test: Any
+    y_test: Any
+
+    @property
+    def fives(self) -> Any:
+        """Whether each training image is a 5."""
+        return self.y == 5
+
+    @property
+    def scaled(self) -> Any:
+        """Standardised pixels."""
+        return StandardScaler().fit_transform(self.X)
+
+
+def sgd() -> SGDClassifier:
+    """The notebook's ``sgd_clf``."""
+    return SGDClassifier(max_iter=1000, tol=1e-3, random_state=42)
+
+
+def shuffled_folds(mnist: Mnist) -> None:
+    """In 12, as the notebook writes it out."""
+    folds = StratifiedKFold(n_splits=3, shuffle=True, random_state=42)
+    cross_val_score(sgd(), mnist.X, mnist.fives, cv=folds)
+
+
+def multilabel(mnist: Mnist) -> None:
+    """In 61-64."""
+    labels = np.c_[mnist.y >= 7, mnist.y % 2 == 1]
+    cross_val_predict(KNeighborsClassifier(), mnist.X, labels, cv=3)
+
+
+def denoised(mnist: Mnist) -> None:
+    """In 67-70; the notebook cleans one digit, the pipeline all of the test set."""
+    random = np.random.RandomState(42)
+    noisy = mnist.X + random.randint(0, 100, mnist.X.shape)
+    test = mnist.X_test + random.randint(0, 100, mnist.X_test.shape)
+    KNeighborsClassifier().fit(noisy, mnist.X).predict(test[:1])
+
+
+def grid(mnist: Mnist) -> None:
+    """Exercise 1."""
+    candidates = {"weights": ["uniform", "distance"], "n_neighbors": [3, 4, 5]}
+    GridSearchCV(KNeighborsClassifier(), candidates, cv=5).fit(mnist.X, mnist.y).predict(
+        mnist.X_test
+    )
+
+
+def augmented(mnist: Mnist) -> None:
+    """Exercise 2."""
+    images = [mnist.X] + [
+        np.array([shift(image.reshape(28, 28), step, cval=0).ravel() for image in mnist.X])
+        for step in ((0, 1), (0, -1), (1, 0), (-1, 0))
+    ]
+    classifier = KNeighborsClassifier(n_neighbors=4, weights="distance")
+    classifier.fit(np.concatenate(images), np.tile(mnist.y, 5)).predict(mnist.X_test)
+
+
+# Cell, what it does, the notebook's way, and the stages that answer it. A stage that answers
+# several cells is named with each, and counted once.
+CELLS: list[tuple[str, str, Callable[[Mnist], Any], list[str]]] = [
+    ("In 10", "SGD detector", lambda m: sgd().fit(m.X, m.fives), ["train_binary_sgd"]),
+    ("In 12", "its shuffled folds", shuffled_folds, ["cross_validate_binary_sgd@sgd_shuffled"]),
+    (
+        "In 13",
+        "its folds",
+        lambda m: cross_val_score(sgd(), m.X, m.fives, cv=3),
+        ["cross_validate_binary_sgd@sgd"],
+    ),
+    (
+        "In 16",
+        "its predictions",
+        lambda m: cross_val_predict(sgd(), m.X, m.fives, cv=3),
+        ["cross_validate_binary_sgd@sgd"],
+    ),
+    (
+        "In 24",
+        "its scores",
+        lambda m: cross_val_predict(sgd(), m.X, m.fives, cv=3, method="decision_function"),
+        ["cross_validate_binary_sgd@sgd"],
+    ),
+    (
+        "In 36",
+        "forest detector",
+        lambda m: cross_val_predict(
+            RandomForestClassifier(random_state=42), m.X, m.fives, cv=3, method="predict_proba"
+        ),
+        ["cross_validate_binary@forest"],
+    ),
+    ("In 40", "SVC", lambda m: SVC().fit(m.X, m.y).predict(m.X[:1]), ["train_svc@svc"]),
+    (
+        "In 46",
+        "one-vs-rest SVC",
+        lambda m: OneVsRestClassifier(SVC()).fit(m.X, m.y).predict(m.X[:1]),
+        ["train_svc@ovr_svc"],
+    ),
+    ("In 48", "ten-class SGD", lambda m: sgd().fit(m.X, m.y), ["train_digits"]),
+    (
+        "In 50",
+        "its folds",
+        lambda m: cross_val_score(sgd(), m.X, m.y, cv=3),
+        ["cross_validate_digits@sgd"],
+    ),
+    (
+        "In 51",
+        "its folds, scaled",
+        lambda m: cross_val_score(sgd(), m.scaled, m.y, cv=3),
+        ["cross_validate_digits@sgd_scaled"],
+    ),
+    (
+        "In 52",
+        "its predictions, scaled",
+        lambda m: cross_val_predict(sgd(), m.scaled, m.y, cv=3),
+        ["cross_validate_digits@sgd_scaled"],
+    ),
+    (
+        "In 61-64",
+        "multilabel kNN",
+        multilabel,
+        ["find_neighbors@train_in_train", "evaluate_multilabel"],
+    ),
+    ("In 67-70", "denoising kNN", denoised, ["denoise"]),
+    (
+        "Exercise 1",
+        "kNN grid",
+        grid,
+        [
+            "find_neighbors@train_in_train",
+            "search_grid",
+            "find_neighbors@test_in_train",
+            "evaluate_neighbors@knn",
+        ],
+    ),
+    (
+        "Exercise 2",
+        "kNN on shifted images",
+        augmented,
+        ["augment", "find_neighbors@test_in_augmented", "evaluate_neighbors@knn_augmented"],
+    ),
+    (
+        "In 7-60",
+        "metrics, curves, pictures",
+        # So little there that it is not timed.
+        lambda _: None,
+        [
+            "check_params",
+            "gallery",
+            "cross_validate_binary@never",
+            "train_binary_forest",
+            "evaluate_binary",
+            "evaluate_digits",
+            "analyse_errors",
+        ],
+    ),
+]
+
+
+def machine() -> dict[str, str]:
+    """What the times depend on, and the date."""
+    cpus = Path("/proc/cpuinfo")
+    names = [line for line in cpus.read_text().splitlines() if "model name" in line]
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": names[0].split(": ")[1] if names else platform.processor(),
+        "cores": str(cpu_count()),
+        "Python": platform.python_version(),
+        **{library: version(library) for library in LIBRARIES},
+    }
+
+
+def workspace(folder: Path, sizes: Mapping[str, int | None]) -> Mnist:
+    """A copy of the stages in ``folder``, with the first images of each set."""
+    shutil.copytree(ROOT / "stages", folder / "stages", dirs_exist_ok=True)
+    shutil.copy(ROOT / "params.yaml", folder)
+    arrays = []
+    for part, size in sizes.items():
+        for kind in ("images", "labels"):
+            array = np.load(ROOT / "data" / part / f"{kind}.npy", mmap_mode="r")[:size]
+            (folder / "data" / part).mkdir(parents=True, exist_ok=True)
+            np.save(folder / "data" / part / f"{kind}.npy", array)
+            arrays.append(np.asarray(array))
+    return Mnist(*(a.reshape(len(a), -1).astype(float) if a.ndim > 1 else a for a in arrays))
+
+
+def measured(done: dict[str, float], path: Path, name: str, work: Callable[[], Any]) -> None:
+    """Time ``work``, unless that was done before; record it at once."""
+    if name not in done:
+        start = time.perf_counter()
+        work()
+        done[name] = round(time.perf_counter() - start, 2)
+        path.write_text(json.dumps({"machine": machine(), "seconds": done}, indent=2) + "\n")
+    print(f"{done[name]:9.2f} s  {name}", flush=True)
+
+
+def table(seconds: dict[str, float], about: dict[str, str], sizes: str) -> str:
+    """The measurements as Markdown."""
+    lines = [
+        f"# The notebook's way and this pipeline's, {sizes}",
+        "",
+        ", ".join(f"{what} {which}" for what, which in about.items()),
+        "",
+        "| cell | | notebook | pipeline | |",
+        "|---|---|---:|---:|---:|",
+    ]
+    counted: set[str] = set()
+    total = [0.0, 0.0]
+    for cell, what, _, stages in CELLS:
+        theirs, ours = seconds[cell], sum(seconds[s] for s in stages if s not in counted)
+        counted |= set(stages)
+        total = [total[0] + theirs, total[1] + ours]
+        ratio = f"{theirs / ours:.1f} ×" if theirs and ours else ""
+        lines.append(f"| {cell} | {what} | {theirs:.1f} s | {ours:.1f} s | {ratio} |")
+    lines.append(
+        f"| | all | {total[0]:.0f} s | {total[1]:.0f} s | **{total[0] / total[1]:.1f} ×** |"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def main(quick: bool = False, full: bool = False) -> None:
+    """Measure what is not measured yet, and write the table."""
+    if quick == full:
+        raise SystemExit("--quick or --full")
+    name, sizes = ("quick", QUICK) if quick else ("full", dict.fromkeys(QUICK, None))
+    folder = ROOT / "benchmarks"
+    path = folder / f"{name}.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    now = machine()
+    # Of another machine, other libraries or another day's version: all anew.
+    same = {**known.get("machine", {}), "date": now["date"]} == now
+    done: dict[str, float] = known["seconds"] if same else {}
+    mnist = workspace(folder / f".{name}", sizes)
+    with Repo(str(ROOT)) as repo:
+        commands = {stage.name: stage.cmd for stage in repo.index.stages}
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for cell, _, notebook, stages in CELLS:
+        measured(done, path, cell, partial(notebook, mnist))
+        for stage in stages:
+            run = partial(subprocess.run, cwd=folder / f".{name}", env=environment, check=True)
+            measured(done, path, stage, partial(run, commands[stage].split()))
+    images = f"{len(mnist.X):,} + {len(mnist.X_test):,} images"
+    text = table(done, now, images)
+    (folder / f"{name}.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
