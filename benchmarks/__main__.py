@@ -183,14 +183,13 @@ CELLS: list[tuple[str, str, Callable[[Mnist], Any], list[str]]] = [
             "find_neighbors@train_in_train",
             "search_grid",
             "find_neighbors@test_in_train",
-            "evaluate_neighbors@knn",
         ],
     ),
     (
         "Exercise 2",
         "kNN on shifted images",
         augmented,
-        ["augment", "find_neighbors@test_in_augmented", "evaluate_neighbors@knn_augmented"],
+        ["augment", "find_neighbors@test_in_augmented", "evaluate_neighbors"],
     ),
     (
         "In 7-60",

@@ -25,8 +25,9 @@ def outside_folds(
         n_neighbors: How many each row needs, at most k.
 
     Returns:
-        (n, n) of distances, for ``KNeighborsClassifier(metric="precomputed")`` cross-validated
-        on these folds: it sees only columns outside the fold of the rows that it predicts.
+        (n, n) of ``n_neighbors`` distances a row, for ``KNeighborsClassifier`` with
+        ``metric="precomputed"``, cross-validated on these folds: it sees only columns outside the
+        fold of the rows that it predicts.
     """
     indices, squared = neighbors["indices"].copy(), neighbors["squared_distances"].copy()
     outside = folds[indices] != folds[:, None]
@@ -35,7 +36,10 @@ def outside_folds(
         queries, others = short[folds[short] == fold], np.flatnonzero(folds != fold)
         found, squared[queries] = nearest(images[queries], images[others], indices.shape[1])
         indices[queries] = others[found]
-    return graph(indices, squared, len(images))
+    outside = folds[indices] != folds[:, None]
+    kept = outside & (np.cumsum(outside, axis=1) <= n_neighbors)
+    shape = len(images), n_neighbors
+    return graph(indices[kept].reshape(shape), squared[kept].reshape(shape), len(images))
 
 
 def fitted(

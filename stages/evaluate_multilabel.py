@@ -49,7 +49,7 @@ def main(params: Path, images: Path, labels: Path, neighbors: Path, metrics: Pat
     folds = fold_numbers(KFold(section.folds), y)
     distances = outside_folds(found, load(images), folds, section.n_neighbors)
     classifier = KNeighborsClassifier(section.n_neighbors, metric="precomputed")
-    predictions = cross_val_predict(classifier, distances, y, cv=PredefinedSplit(folds), n_jobs=-1)
+    predictions = cross_val_predict(classifier, distances, y, cv=PredefinedSplit(folds))
     first_row = graph(found["indices"][:1], found["squared_distances"][:1], len(y))
     first = fitted(section.n_neighbors, "uniform", y).predict(first_row)[0]
     write_metrics(metrics, multilabel_metrics(first, y, predictions))

@@ -33,17 +33,25 @@ def predictions(
 
 
 def main(
-    grid: Path, neighbors: Path, images: Path, labels: Path, test_labels: Path, metrics: Path
+    grid: Path,
+    neighbors: dict[str, Path],
+    images: dict[str, Path],
+    labels: dict[str, Path],
+    test_labels: Path,
+    metrics: dict[str, Path],
 ) -> None:
-    """Write the test accuracy of the classifier that ``grid`` found best, among ``images``."""
+    """Write the test accuracy of the classifier that ``grid`` found best, among each ``images``."""
     best = json.loads(grid.read_text())["best"]
-    y = load(labels)
-    answers = predictions(load_group(neighbors), y, best["n_neighbors"], best["weights"])
-    report = {
-        "test_accuracy": np.mean(answers == load(test_labels)),
-        "n_neighbors": best["n_neighbors"],
-        "weights": best["weights"],
-        "n_train": len(y),
-        "n_pixels": load(images)[0].size,
-    }
-    write_metrics(metrics, report)
+    truth = load(test_labels)
+    for model, path in metrics.items():
+        y = load(labels[model])
+        found = load_group(neighbors[model])
+        answers = predictions(found, y, best["n_neighbors"], best["weights"])
+        report = {
+            "test_accuracy": np.mean(answers == truth),
+            "n_neighbors": best["n_neighbors"],
+            "weights": best["weights"],
+            "n_train": len(y),
+            "n_pixels": load(images[model])[0].size,
+        }
+        write_metrics(path, report)

@@ -37,7 +37,6 @@ def search_grid(
         {"n_neighbors": grid.n_neighbors, "weights": grid.weights},
         cv=PredefinedSplit(folds),
         refit=False,
-        n_jobs=-1,
     ).fit(graph, y)
     results = search.cv_results_
     return {

@@ -48,8 +48,7 @@ def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
     assert clone.repro() == {
         "check_params",
         "search_grid",
-        "evaluate_neighbors@knn",
-        "evaluate_neighbors@knn_augmented",
+        "evaluate_neighbors",
         "compare_notebook",
     }
     assert clone.metrics("grid.json")["best"]["n_neighbors"] in (1, 7)
