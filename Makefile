@@ -37,8 +37,8 @@ check: .venv/.installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	@touch $@
 
-# Those that make the bytes of an output: stages are run again when their versions change.
-LIBRARIES = faiss-cpu joblib matplotlib mlxtend numpy pillow scikit-learn scikit-learn-intelex scipy
+# The keys stay, their versions are written anew.
+LIBRARIES = $(shell cut -d: -f1 stages/libraries.yaml)
 
 # One version of each library for every Python, so that the results are the same.
 lock:

@@ -1,10 +1,11 @@
 """How much faster: each cell of the notebook that takes time, its way and the pipeline's.
 
 ``python -m benchmarks --quick`` takes 5,000 images and a few minutes, ``--full`` all of them and
-an hour and a half. Needs what ``dvc repro split`` makes. Writes ``benchmarks/quick.md`` or
+more than an hour. Needs what ``dvc repro split`` makes. Writes ``benchmarks/quick.md`` or
 ``full.md``, and beside it a JSON file with each measurement as it ends; started again, it goes on
-after the last one. pytest-benchmark, asv and pyperf repeat short calls and keep nothing of a run
-that was interrupted, so none of them fits cells of up to half an hour.
+after the last one: delete that file after a change of the code. pytest-benchmark, asv and pyperf
+repeat short calls and keep nothing of a run that was interrupted, so none of them fits cells of up
+to half an hour.
 
 The notebook's way is scikit-learn with the arguments that the notebook gives it, on float64, in
 this process. The pipeline's way is the command of each stage, imports, reading and writing
@@ -21,7 +22,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ import numpy as np
 import tyro
 from dvc.repo import Repo
 from joblib import cpu_count
+from ruamel.yaml import YAML
 from scipy.ndimage import shift
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import SGDClassifier
@@ -44,7 +45,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 ROOT = Path(__file__).parent.parent
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "faiss-cpu")
 QUICK = {"train": 5000, "test": 1000}
 
 
@@ -218,7 +218,8 @@ def machine() -> dict[str, str]:
         "processor": names[0].split(": ")[1] if names else platform.processor(),
         "cores": str(cpu_count()),
         "Python": platform.python_version(),
-        **{library: version(library) for library in LIBRARIES},
+        # Which every stage refuses to do without.
+        **YAML(typ="safe").load(ROOT / "stages" / "libraries.yaml"),
     }
 
 
@@ -279,13 +280,16 @@ def main(quick: bool = False, full: bool = False) -> None:
     path = folder / f"{name}.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     now = machine()
-    # Of another machine, other libraries or another day's version: all anew.
+    # On another machine or with other libraries all is measured anew, on another day not.
     same = {**known.get("machine", {}), "date": now["date"]} == now
     done: dict[str, float] = known["seconds"] if same else {}
     mnist = workspace(folder / f".{name}", sizes)
     with Repo(str(ROOT)) as repo:
         commands = {stage.name: stage.cmd for stage in repo.index.stages}
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
     for cell, _, notebook, stages in CELLS:
         measured(done, path, cell, partial(notebook, mnist))
         for stage in stages:

@@ -1,5 +1,6 @@
 """The repository copied to a folder of its own, to run DVC in as a user does."""
 
+import hashlib
 import json
 import os
 import re
@@ -13,6 +14,12 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 yaml = YAML()
+
+
+def md5(path: Path) -> str:
+    """The MD5 of a file, as DVC writes it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 class Clone:
@@ -114,9 +121,8 @@ class Clone:
 
     def reports(self) -> dict[str, bytes]:
         """The content of every report, by its path."""
-        folder = self.folder / "reports"
-        files = (path for path in folder.rglob("*") if path.is_file())
-        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+        paths = (path for path in self.files() if path.startswith("reports/"))
+        return {path: (self.folder / path).read_bytes() for path in paths}
 
     def metrics(self, name: str) -> Any:
         return json.loads((self.folder / "reports" / "metrics" / name).read_text())

@@ -5,8 +5,10 @@ libraries then report of the machine.
 """
 
 import json
+import locale
 import os
 import sys
+import time
 from importlib import import_module
 
 if wanted := os.environ.get("DIGITLINE_CORES"):
@@ -21,10 +23,10 @@ if umask := os.environ.get("DIGITLINE_UMASK"):
 
 # Imported only now, because libraries count the cores when they are.
 import joblib
-import numpy as np
 import tyro
 from threadpoolctl import threadpool_info
 
+locale.setlocale(locale.LC_ALL, "")
 for command in sys.stdin:
     _, _, _, stage, *arguments = command.split()
     tyro.cli(import_module(f"stages.{stage}").main, args=arguments)
@@ -32,13 +34,14 @@ for command in sys.stdin:
 cpu = import_module("numpy._core._multiarray_umath")
 report = {
     "python": ".".join(map(str, sys.version_info[:2])),
-    "numpy": np.__version__,
     "joblib's threads": joblib.effective_n_jobs(-1),
     "BLAS": sorted(
         {info["architecture"] for info in threadpool_info() if "scipy" in info["prefix"]}
     ),
     "numpy's features": [name for name in cpu.__cpu_dispatch__ if cpu.__cpu_features__[name]],
     "accelerator": "sklearnex" in sys.modules,
+    "locale": locale.setlocale(locale.LC_ALL),
+    "time zone": time.strftime("%z"),
     "umask": oct(os.umask(0)),
 }
 print(json.dumps(report))

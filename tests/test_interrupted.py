@@ -3,7 +3,6 @@
 With ``--thorough`` every stage is among those disturbed, and more often; otherwise a few.
 """
 
-import hashlib
 import os
 import random
 import re
@@ -18,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.clone import Clone
+from tests.clone import Clone, md5
 
 SEED = 20
 FEW = ("gallery", "augment", "train_binary_forest", "find_neighbors@test_in_train")
@@ -48,8 +47,7 @@ def is_as_undisturbed(disturbed: Clone, clone: Clone) -> None:
     """Check that every output is the clone's, and that nothing else lies about."""
     done = disturbed.outs()
     assert done.items() <= clone.outs().items()
-    for path, md5 in done.items():
-        assert hashlib.md5((disturbed.folder / path).read_bytes()).hexdigest() == md5
+    assert {path: md5(disturbed.folder / path) for path in done} == done
     assert disturbed.files() - {"data/.gitignore", "data/idx/.gitignore"} == set(done)
     cache = disturbed.folder / ".dvc" / "cache"
     print(f"{len(list(cache.rglob('.*.tmp')))} files half copied into DVC's cache")
@@ -178,21 +176,21 @@ def damage(path: Path, silently: bool) -> None:
 def test_a_damaged_output_is_made_again(clone: Clone, path: str) -> None:
     damage(clone.folder / path, silently=False)
     clone.repro()
-    assert hashlib.md5((clone.folder / path).read_bytes()).hexdigest() == clone.outs()[path]
+    assert md5(clone.folder / path) == clone.outs()[path]
     assert clone.run("git", "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize("where", ["cache", "workspace"])
 def test_verify_finds_what_a_failing_disk_has_damaged(clone: Clone, where: str) -> None:
     path = "data/train/labels.npy"
-    md5 = clone.outs()[path]
-    cached = clone.folder / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+    expected = clone.outs()[path]
+    cached = clone.folder / ".dvc" / "cache" / "files" / "md5" / expected[:2] / expected[2:]
     damage(cached if where == "cache" else clone.folder / path, silently=True)
     assert clone.repro() == set()
     verify(clone)
     clone.repro()
     for file in (cached, clone.folder / path):
-        assert hashlib.md5(file.read_bytes()).hexdigest() == md5
+        assert md5(file) == expected
     assert clone.run("git", "status", "--porcelain") == ""
 
 

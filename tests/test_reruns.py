@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from dvc.dependency import ParamsDependency
 
 from tests.clone import Clone
+from tests.test_declared import parameters
 from tests.test_graph import NAMES, stages
 from tests.test_readme import section
 
@@ -113,8 +113,7 @@ def test_another_version_of_a_library_concerns_the_stages_that_declare_it(
     concerned = {
         name
         for name, stage in stages().items()
-        for dep in stage.deps
-        if isinstance(dep, ParamsDependency) and library in dep.params
+        if library in parameters(stage).get("stages/libraries.yaml", [])
     }
     changed = json.loads(clone.dvc("status", "--json").stdout)
     assert 0 < len(concerned) < len(NAMES)
