@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tyro
@@ -44,8 +44,30 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from stages._neighbors import nearest
+from stages._params.base import read
+from stages._params.neighbors import Neighbors
+
 ROOT = Path(__file__).parent.parent
 QUICK = {"train": 5000, "test": 1000}
+# Queries and images of each search, as the stages' command lines name them.
+SEARCHES = {
+    "train in train": ("train", "train"),
+    "test in train": ("test", "train"),
+    "test in augmented": ("test", "augmented"),
+}
+
+# Runs a command and prints its seconds of CPU and its peak of memory. In a process of its own,
+# since Linux counts the memory of the parent at the fork.
+USAGE = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+"""
+
+# In seconds; of a stage also those of CPU, and the peak of memory in megabytes.
+Measure: TypeAlias = dict[str, float]
 
 
 @dataclass
@@ -237,17 +259,37 @@ def workspace(folder: Path, sizes: Mapping[str, int | None]) -> Mnist:
     return Mnist(*(a.reshape(len(a), -1).astype(float) if a.ndim > 1 else a for a in arrays))
 
 
-def measured(done: dict[str, float], path: Path, name: str, work: Callable[[], Any]) -> None:
-    """Time ``work``, unless that was done before; record it at once."""
-    if name not in done:
-        start = time.perf_counter()
-        work()
-        done[name] = round(time.perf_counter() - start, 2)
-        path.write_text(json.dumps({"machine": machine(), "seconds": done}, indent=2) + "\n")
-    print(f"{done[name]:9.2f} s  {name}", flush=True)
+def timed(work: Callable[[], Any]) -> Measure:
+    """How long ``work`` takes."""
+    start = time.perf_counter()
+    work()
+    return {"seconds": time.perf_counter() - start}
 
 
-def table(seconds: dict[str, float], about: dict[str, str], sizes: str) -> str:
+def run(command: str, folder: Path) -> Measure:
+    """Run a stage's command in ``folder``."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    start = time.perf_counter()
+    output = subprocess.run(
+        [sys.executable, "-c", USAGE, *command.split()],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    seconds = time.perf_counter() - start
+    cpu, kilobytes = map(float, output.splitlines()[-1].split())
+    return {"seconds": seconds, "cpu": cpu, "mb": kilobytes / 1024}
+
+
+def product(queries: Any, images: Any) -> None:
+    """A bare matrix product by NumPy, in single precision: what a search cannot be faster than."""
+    rows, base = (np.asarray(a, np.float32).reshape(len(a), -1) for a in (queries, images))
+    for start in range(0, len(rows), 2000):
+        rows[start : start + 2000] @ base.T
+
+
+def tables(done: dict[str, Measure], about: dict[str, str], sizes: str) -> str:
     """The measurements as Markdown."""
     lines = [
         f"# The notebook's way and this pipeline's, {sizes}",
@@ -257,22 +299,37 @@ def table(seconds: dict[str, float], about: dict[str, str], sizes: str) -> str:
         "| cell | | notebook | pipeline | |",
         "|---|---|---:|---:|---:|",
     ]
-    counted: set[str] = set()
+    seconds = {name: measure["seconds"] for name, measure in done.items()}
+    counted: dict[str, None] = {}
     total = [0.0, 0.0]
     for cell, what, _, stages in CELLS:
         theirs, ours = seconds[cell], sum(seconds[s] for s in stages if s not in counted)
-        counted |= set(stages)
+        counted |= dict.fromkeys(stages)
         total = [total[0] + theirs, total[1] + ours]
-        ratio = f"{theirs / ours:.1f} ×" if theirs and ours else ""
+        ratio = f"{theirs / ours:.1f} ×" if theirs > 0.005 and ours else ""
         lines.append(f"| {cell} | {what} | {theirs:.1f} s | {ours:.1f} s | {ratio} |")
-    lines.append(
-        f"| | all | {total[0]:.0f} s | {total[1]:.0f} s | **{total[0] / total[1]:.1f} ×** |"
-    )
+    lines += [
+        f"| | all | {total[0]:.0f} s | {total[1]:.0f} s | **{total[0] / total[1]:.1f} ×** |",
+        "",
+        "| stage | time | CPU time | cores busy | memory |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for stage in counted:
+        time_, cpu, mb = (done[stage][key] for key in ("seconds", "cpu", "mb"))
+        lines.append(f"| {stage} | {time_:.1f} s | {cpu:.1f} s | {cpu / time_:.2f} | {mb:.0f} MB |")
+    lines += [
+        "",
+        "| exact neighbours | time | the matrix product alone | share of its rate |",
+        "|---|---:|---:|---:|",
+    ]
+    for name in SEARCHES:
+        time_, alone = seconds[name], seconds[f"{name}, product"]
+        lines.append(f"| {name} | {time_:.1f} s | {alone:.1f} s | {alone / time_:.0%} |")
     return "\n".join(lines) + "\n"
 
 
 def main(quick: bool = False, full: bool = False) -> None:
-    """Measure what is not measured yet, and write the table."""
+    """Measure what is not measured yet, and write the tables."""
     if quick == full:
         raise SystemExit("--quick or --full")
     name, sizes = ("quick", QUICK) if quick else ("full", dict.fromkeys(QUICK, None))
@@ -282,21 +339,31 @@ def main(quick: bool = False, full: bool = False) -> None:
     now = machine()
     # On another machine or with other libraries all is measured anew, on another day not.
     same = {**known.get("machine", {}), "date": now["date"]} == now
-    done: dict[str, float] = known["seconds"] if same else {}
-    mnist = workspace(folder / f".{name}", sizes)
+    done: dict[str, Measure] = known["measures"] if same else {}
+    here = folder / f".{name}"
+    mnist = workspace(here, sizes)
+
+    def measure(what: str, work: Callable[[], Measure]) -> None:
+        """Unless that was done before; recorded at once."""
+        if what not in done:
+            done[what] = {key: round(value, 3) for key, value in work().items()}
+            path.write_text(json.dumps({"machine": now, "measures": done}, indent=2) + "\n")
+        print(f"{done[what]['seconds']:9.2f} s  {what}", flush=True)
+
     with Repo(str(ROOT)) as repo:
         commands = {stage.name: stage.cmd for stage in repo.index.stages}
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
     for cell, _, notebook, stages in CELLS:
-        measured(done, path, cell, partial(notebook, mnist))
+        measure(cell, partial(timed, partial(notebook, mnist)))
         for stage in stages:
-            run = partial(subprocess.run, cwd=folder / f".{name}", env=environment, check=True)
-            measured(done, path, stage, partial(run, commands[stage].split()))
-    images = f"{len(mnist.X):,} + {len(mnist.X_test):,} images"
-    text = table(done, now, images)
+            measure(stage, partial(run, commands[stage], here))
+    k = read(here / "params.yaml", "neighbors", Neighbors).k
+    for which, parts in SEARCHES.items():
+        queries, images = (
+            np.load(here / "data" / part / "images.npy", mmap_mode="r") for part in parts
+        )
+        measure(f"{which}, product", partial(timed, partial(product, queries, images)))
+        measure(which, partial(timed, partial(nearest, queries, images, k)))
+    text = tables(done, now, f"{len(mnist.X):,} + {len(mnist.X_test):,} images")
     (folder / f"{name}.md").write_text(text)
     print(text)
 
