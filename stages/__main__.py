@@ -29,6 +29,7 @@ LIBRARIES = HERE / "libraries.yaml"
 LIBRARY_OF = {
     "PIL": "pillow",
     "faiss": "faiss-cpu",
+    "jinja2": "jinja2",
     "joblib": "joblib",
     "matplotlib": "matplotlib",
     "mlxtend": "mlxtend",
@@ -36,6 +37,7 @@ LIBRARY_OF = {
     "scipy": "scipy",
     "sklearn": "scikit-learn",
     "sklearnex": "scikit-learn-intelex",
+    "vl_convert": "vl-convert-python",
 }
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SECONDS_BETWEEN_LOOKS = 0.2

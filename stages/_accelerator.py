@@ -29,5 +29,4 @@ def svc_class() -> type[SVC]:
         raise UserError("DIGITLINE_ACCELERATOR is on, but scikit-learn-intelex is not installed")
     if choice == "off" or not installed:
         return SVC
-    accelerated: type[SVC] = import_module("sklearnex.svm").SVC
-    return accelerated
+    return import_module("sklearnex.svm").SVC

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 INCHES_PER_DIGIT = 0.6
+FONT_SIZE = 26
 
 
 def sheet(images: NDArray, n_columns: int) -> NDArray:
@@ -49,3 +51,29 @@ def save_panels(
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without its version of matplotlib, which would change the bytes and not the picture.
     figure.savefig(path, dpi=100, metadata={"Software": None})
+
+
+def save_matrix(path: Path, cells: NDArray[np.uint8], corner: str) -> None:
+    """Write a matrix of pictures as PNG, with its row and column numbers.
+
+    Args:
+        path: The PNG file. It has (n + 1) × (n + 1) tiles of one size, the first of each row and
+            column its number, so that a tile is found without knowing its size.
+        cells: (n, n, height, width), grey levels from 0 (white) to 255 (black).
+        corner: The text of the first tile.
+    """
+    n, _, height, width = cells.shape
+    frame = 3
+    tiles = np.zeros((n + 1, n + 1, height + 2 * frame, width + 2 * frame), dtype=np.uint8)
+    tiles[1:, 1:, frame:-frame, frame:-frame] = cells
+    tiles[1:, 1:, 0] = tiles[1:, 1:, :, 0] = 40
+    picture = Image.fromarray(255 - sheet(tiles.reshape(-1, *tiles.shape[2:]), n + 1))
+    draw, (_, _, tall, wide) = ImageDraw.Draw(picture), tiles.shape
+    for i in range(n + 1):
+        text = str(i - 1) if i else corner
+        font = ImageFont.load_default(FONT_SIZE if i else FONT_SIZE / 2)
+        for x, y in {(0, i), (i, 0)}:
+            center = ((x + 0.5) * wide, (y + 0.5) * tall)
+            draw.text(center, text, fill=0, font=font, anchor="mm", align="center")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path)

@@ -35,8 +35,15 @@ def write_metrics(path: Path, metrics: Metrics) -> None:
     path.write_text(json.dumps(_rounded(metrics), indent=2, allow_nan=False) + "\n")
 
 
-def write_csv(path: Path, columns: Mapping[str, ArrayLike | Sequence[Any]]) -> None:
+def write_csv(
+    path: Path, columns: Mapping[str, ArrayLike | Sequence[Any]], exact: Sequence[str] = ()
+) -> None:
     """Write columns of one length as CSV, numbers to six significant digits.
+
+    Args:
+        path: The CSV file.
+        columns: The columns by their names.
+        exact: The columns that are written with every digit.
 
     Raises:
         ValueError: A number is infinite or not a number, or the lengths differ.
@@ -48,11 +55,14 @@ def write_csv(path: Path, columns: Mapping[str, ArrayLike | Sequence[Any]]) -> N
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([_text(value) for value in row] for row in rows)
-
-
-def _text(value: Any) -> str:
-    return f"{value:.{SIGNIFICANT_DIGITS}g}" if isinstance(value, float) else str(value)
+        digits = ["" if name in exact else f".{SIGNIFICANT_DIGITS}g" for name in columns]
+        writer.writerows(
+            [
+                format(float(value), form) if isinstance(value, float) else str(value)
+                for value, form in zip(row, digits, strict=True)
+            ]
+            for row in rows
+        )
 
 
 def thinned(x: NDArray, y: NDArray, at_most: int = 1000) -> NDArray[np.intp]:

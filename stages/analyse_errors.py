@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from stages._arrays import load, load_group
-from stages._figures import INCHES_PER_DIGIT, save_panels, sheet
+from stages._figures import INCHES_PER_DIGIT, save_matrix, save_panels, sheet
 from stages._params.base import read
 from stages._params.errors import Errors
 from stages._reports import write_csv
+
+EXAMPLES_A_SIDE = 3
 
 
 def long_form(matrix: NDArray, name: str, diagonal: bool) -> dict[str, NDArray]:
@@ -37,21 +39,28 @@ def main(
     confusion: Path,
     errors: Path,
     figure: Path,
+    examples: Path,
 ) -> None:
-    """Write the confusion matrix, its errors as shares of each digit, and the four panels."""
+    """Write the confusion matrix, its errors as shares of each digit, and pictures of them.
+
+    ``figure`` has the four panels of a pair of digits, ``examples`` a few images of every cell.
+    """
     section = read(params, "errors", Errors)
     y, predictions = load(labels), load_group(scores)["scores"].argmax(axis=1)
     matrix = confusion_matrix(y, predictions, labels=np.arange(10))
     write_csv(confusion, long_form(matrix, "count", diagonal=True))
     shares = matrix / matrix.sum(axis=1, keepdims=True)
     write_csv(errors, long_form(shares, "share", diagonal=False))
+    digits = load(images)
+
+    def cell(actual: int, predicted: int, n_examples: int, n_columns: int) -> NDArray[np.uint8]:
+        return panel(digits, (y == actual) & (predictions == predicted), n_examples, n_columns)
+
+    n, known = EXAMPLES_A_SIDE, range(10)
+    tiles = np.array([[cell(a, p, n * n, n) for p in known] for a in known])
+    save_matrix(examples, tiles, "actual ↓\npredicted →")
     n_columns = int(np.ceil(section.n_examples**0.5))
     cells = [(actual, predicted) for actual in section.pair for predicted in section.pair]
-    pictures = [
-        panel(
-            load(images), (y == actual) & (predictions == predicted), section.n_examples, n_columns
-        )
-        for actual, predicted in cells
-    ]
+    pictures = [cell(a, p, section.n_examples, n_columns) for a, p in cells]
     titles = [f"{a} classified as {p}: {matrix[a, p]:,}" for a, p in cells]
     save_panels(figure, pictures, titles, 2, n_columns * INCHES_PER_DIGIT * 1.3)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import (
     average_precision_score,
     confusion_matrix,
+    confusion_matrix_at_thresholds,
     f1_score,
     precision_recall_curve,
     precision_score,
@@ -114,15 +115,23 @@ def precision_recall(
 ) -> Columns:
     """The precision/recall curve, without its last point, which no threshold reaches.
 
-    Args and returns as :func:`roc`, with ``threshold``, ``precision``, ``recall``, ``chosen``.
+    Args and returns as :func:`roc`, with ``threshold``, ``precision``, ``recall``,
+    ``true_positives``, ``false_positives`` and ``chosen``; all of scores at or above a threshold.
     """
     precisions, recalls, thresholds = precision_recall_curve(y, scores)
+    _, false_positives, _, true_positives, _ = confusion_matrix_at_thresholds(y, scores)
     marked = thresholds == chosen
     shown = np.union1d(thinned(recalls[:-1], precisions[:-1]), np.flatnonzero(marked))
-    columns = {"threshold": thresholds, "precision": precisions[:-1], "recall": recalls[:-1]}
-    return {
-        name: column[shown] for name, column in {**columns, "chosen": marked.astype(int)}.items()
+    columns = {
+        "threshold": thresholds,
+        "precision": precisions[:-1],
+        "recall": recalls[:-1],
+        # From the highest threshold down, unlike the others.
+        "true_positives": true_positives[::-1].astype(int),
+        "false_positives": false_positives[::-1].astype(int),
+        "chosen": marked.astype(int),
     }
+    return {name: column[shown] for name, column in columns.items()}
 
 
 def stacked(curves: Mapping[str, Columns]) -> Columns:
@@ -172,4 +181,5 @@ def main(
         write_metrics(metrics[model], report)
     for path, curve in ((roc_curves, roc), (precision_recall_curves, precision_recall)):
         curves = {model: curve(y, groups[model]["scores"], chosen[model]) for model in answers}
-        write_csv(path, stacked(curves))
+        # A threshold is a score: rounded, it would be above or below that score's image.
+        write_csv(path, stacked(curves), exact=["threshold"])

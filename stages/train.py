@@ -53,10 +53,10 @@ def main(
     images: Path,
     labels: Path,
     test_images: Path,
+    dtype: str,
+    decimals: int,
     answers_out: Path,
     model_out: Path | None = None,
-    dtype: str = "uint8",
-    decimals: int = 4,
 ) -> None:
     """Fit ``stages/models/{model}.py``; write its answers, and the model (joblib).
 
@@ -71,4 +71,5 @@ def main(
     test = as_rows(load(test_images), dtype)
     save_group(answers_out, **answers(estimator, X[:1], test, decimals))
     if model_out:
+        model_out.parent.mkdir(parents=True, exist_ok=True)
         joblib.dump(estimator, model_out)

@@ -1,0 +1,17 @@
+"""Stage bundle_vega: Vega in one file, and the page that ``dvc plots`` fills, with it inside.
+
+DVC's own page loads Vega from the network: https://dvc.org/doc/command-reference/plots.
+"""
+
+from pathlib import Path
+
+import vl_convert
+
+from stages._pages import render
+
+
+def main(pages: Path, vega: Path, page: Path) -> None:
+    """Write Vega, Vega-Lite and Vega-Embed as one script, and DVC's ``plots.html_template``."""
+    script = vl_convert.javascript_bundle()
+    vega.write_text(script)
+    page.write_text(render(pages, "plots", script))
