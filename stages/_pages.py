@@ -18,7 +18,11 @@ def number(value: Any, decimals: int = 4) -> str:
 
 def percent(value: Any, decimals: int = 1) -> str:
     """A share as percentage; "none" where there is none."""
-    return f"{value:.{decimals}%}".replace("%", "\N{NO-BREAK SPACE}%") if isinstance(value, int | float) else "none"
+    return (
+        f"{value:.{decimals}%}".replace("%", "\N{NO-BREAK SPACE}%")
+        if isinstance(value, int | float)
+        else "none"
+    )
 
 
 def picture(path: Path) -> str:
