@@ -12,6 +12,6 @@ from stages._pages import render
 
 def main(pages: Path, vega: Path, page: Path) -> None:
     """Write Vega, Vega-Lite and Vega-Embed as one script, and DVC's ``plots.html_template``."""
-    script = vl_convert.javascript_bundle()
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
     vega.write_text(script)
     page.write_text(render(pages, "plots", script))

@@ -97,7 +97,7 @@ def commands(clone: Clone) -> list[str]:
 
 def other_outs(clone: Clone, folder: Path, python: str, environment: dict[str, str]) -> Any:
     """Run every stage in ``folder``; what the libraries report, and the outputs that differ."""
-    for name in ("stages", "params.yaml", "data/idx"):
+    for name in ("stages", "params.yaml", "data/idx", ".dvc/plots"):
         copy = shutil.copytree if (clone.folder / name).is_dir() else shutil.copy
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy(clone.folder / name, folder / name)

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from stages._errors import UserError
-from stages._figures import save_panels, sheet
+from stages._figures import save_matrix, save_panels, sheet
 from stages._sources import Mnist
 from stages.analyse_errors import long_form, panel
 from stages.augment import augment, shifted
@@ -82,6 +82,23 @@ def test_a_figure_is_ink_on_paper_and_the_same_bytes(tmp_path: Path, digits: Mni
     pixels = np.asarray(Image.open(paths[0]).convert("L"))
     assert pixels[0, 0] == 255
     assert pixels.min() < 20
+
+
+def test_a_matrix_of_pictures_has_equal_tiles(tmp_path: Path) -> None:
+    cells = np.random.RandomState(0).randint(0, 256, (3, 3, 8, 8)).astype(np.uint8)
+    save_matrix(tmp_path / "new" / "matrix.png", cells, "corner")
+    picture = 255 - np.asarray(Image.open(tmp_path / "new" / "matrix.png"))
+    side, rest = divmod(len(picture), 4)
+    assert picture.shape == (4 * side, 4 * side)
+    assert rest == 0
+    frame = (side - 8) // 2
+    for actual, predicted in np.ndindex(3, 3):
+        tile = picture[(actual + 1) * side :, (predicted + 1) * side :][:side, :side]
+        np.testing.assert_array_equal(tile[frame:-frame, frame:-frame], cells[actual, predicted])
+    # Each heading is drawn.
+    for i in range(4):
+        assert picture[:side, i * side : (i + 1) * side].any()
+        assert picture[i * side : (i + 1) * side, :side].any()
 
 
 def test_long_form_of_a_confusion_matrix() -> None:

@@ -21,8 +21,8 @@ from tests.test_graph import NAMES, stages
 # DVC's own use of pygtrie.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
-# Python's and DVC's own, which no stage asks for.
-OWN = (".git", ".dvc", "__pycache__")
+# Python's own, which no stage asks for.
+OWN = ("__pycache__",)
 
 
 def events(clone: Clone, command: str) -> Iterator[tuple[str, Any]]:
@@ -66,12 +66,16 @@ PARAMETER_FILES = set().union(*(parameters(stage) for stage in stages().values()
 
 
 def files(clone: Clone, paths: set[str]) -> set[str]:
-    """The paths, and instead of a folder the modules in it."""
+    """The paths, and instead of a folder the files in it."""
     found = set()
     for path in paths:
         folder = clone.folder / path
-        inside = folder.glob("*.py") if folder.is_dir() else [folder]
-        found |= {str(file.relative_to(clone.folder)) for file in inside}
+        inside = folder.rglob("*") if folder.is_dir() else [folder]
+        found |= {
+            str(file.relative_to(clone.folder))
+            for file in inside
+            if not file.is_dir() and not set(file.parts) & set(OWN)
+        }
     return found
 
 

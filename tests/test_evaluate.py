@@ -96,6 +96,8 @@ def test_curves_are_points_of_the_detector(
         found = scores >= curve["threshold"][i]
         assert curve["precision"][i] == precision_score(y, found)
         assert curve["recall"][i] == recall_score(y, found)
+        assert curve["true_positives"][i] == (found & y).sum()
+        assert curve["false_positives"][i] == (found & ~y).sum()
     assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
 
 
@@ -177,6 +179,11 @@ def test_csv_is_plain_and_finite(tmp_path: Path) -> None:
             ["1", "0.333333", "a"],
             ["20000000", "1e-07", "b,c"],
         ]
+    write_csv(path, {"x": np.array([1 / 3, 1234567.5]), "y": np.array([1 / 3, 1.0])}, exact=["x"])
+    with path.open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [float(row["x"]) for row in written] == [1 / 3, 1234567.5]
+    assert [row["y"] for row in written] == ["0.333333", "1"]
     with pytest.raises(ValueError, match="not finite"):
         write_csv(path, {"x": np.array([np.inf])})
     with pytest.raises(ValueError, match="shorter"):

@@ -33,7 +33,12 @@ def test_nothing_runs_twice(clone: Clone) -> None:
 def test_a_threshold_reruns_what_reads_it(clone: Clone) -> None:
     before = clone.metrics("binary/sgd.json")["at_precision"]
     clone.edit(binary__thresholds__precision=0.95)
-    assert clone.repro() == {"check_params", "evaluate_binary", "compare_notebook"}
+    assert clone.repro() == {
+        "check_params",
+        "evaluate_binary",
+        "compare_notebook",
+        "report",
+    }
     after = clone.metrics("binary/sgd.json")["at_precision"]
     assert after["precision"] >= 0.95 > before["precision"]
     changed = clone.dvc("metrics", "diff", "main").stdout
@@ -50,6 +55,7 @@ def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
         "search_grid",
         "evaluate_neighbors",
         "compare_notebook",
+        "report",
     }
     assert clone.metrics("grid.json")["best"]["n_neighbors"] in (1, 7)
     clone.undo()

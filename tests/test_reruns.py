@@ -51,8 +51,11 @@ EDITS: dict[str, list[Edit]] = {
     "a line of `stages/models/forest.py`": [
         text("stages/models/forest.py", "    forest = read", "    # Trees.\n    forest = read")
     ],
-    "a plot's title, a comment in `params.yaml`, this README": [
-        text("dvc.yaml", "title: ROC curves", "title: The curves"),
+    "a chart in `.dvc/plots`, a line of `stages/pages/report.html`": [
+        text(".dvc/plots/roc.json", "ROC curves", "The curves"),
+        text("stages/pages/report.html", "Classifying digits", "Digits, classified"),
+    ],
+    "a comment in `params.yaml`, this README": [
         text("params.yaml", "# The models, ", "# All the models, "),
         text("README.md", "# Digitline", "# The digits"),
     ],
@@ -89,7 +92,7 @@ def test_an_edit_runs_what_the_readme_says(clone: Clone, row: str, edit: Edit) -
     before = (clone.folder / "params.yaml").read_text()
     edit(clone)
     # Which the README says of every parameter.
-    always = {"check_params", "compare_notebook"} if re.match(r"`\w+\.", row) else set()
+    always = {"check_params", "compare_notebook", "report"} if re.match(r"`\w+\.", row) else set()
     assert clone.repro() == rows()[row] | always
     reports = clone.reports()
     # Changed back, and forth: DVC remembers both.
