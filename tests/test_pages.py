@@ -53,7 +53,7 @@ def pages(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
         return folder / name / "index.html"
 
     def report(name: str) -> Path:
-        return shutil.copy(clone.folder / "reports" / "index.html", folder / name)
+        return Path(shutil.copy(clone.folder / "reports" / "index.html", folder / name))
 
     kept = {"report": report("report.html"), "plots": keep("plots", "show")}
     clone.run("git", "branch", EVIL[:26].replace(" ", "_"))
@@ -167,7 +167,7 @@ def test_every_cell_and_bar_is_drawn(opened: Opened) -> None:
 
 
 @each("diff")
-def test_two_revisions_are_told_apart(opened: Opened, clone: Clone) -> None:
+def test_two_revisions_are_told_apart(opened: Opened) -> None:
     for title in ("ROC", "Precision against recall", "Precision and recall against"):
         chart = opened.page.locator(".chart", has_text=title).first
         dashes = chart.locator(".mark-line path").evaluate_all(
@@ -261,7 +261,8 @@ def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> Non
         caption = opened.text("#examples-caption")
         assert caption != before
         assert caption == (
-            f"{chosen.sum()} of {(y == actual).sum()} images of a {actual} are classified as {predicted}."
+            f"{chosen.sum()} of {(y == actual).sum()} images of a {actual} "
+            f"are classified as {predicted}."
         )
     with Image.open(clone.folder / "reports" / "figures" / "confusions.png") as picture:
         assert picture.width == 11 * size
