@@ -5,7 +5,7 @@ Reads out-of-fold scores only, so that another threshold is answered in a second
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,8 @@ from sklearn.metrics import (
     average_precision_score,
     confusion_matrix,
     confusion_matrix_at_thresholds,
-    f1_score,
     precision_recall_curve,
-    precision_score,
-    recall_score,
+    precision_recall_fscore_support,
     roc_auc_score,
     roc_curve,
 )
@@ -53,7 +51,7 @@ def binary_metrics(
     scores: NDArray[np.float64],
     folds: NDArray[np.uint8],
     decision_threshold: float,
-    precision: float,
+    at_precision: float,
 ) -> Metrics:
     """Every figure of one detector, from its out-of-fold scores.
 
@@ -62,7 +60,7 @@ def binary_metrics(
         scores: (n,), higher where it looks like the target.
         folds: (n,), the fold of each image, from 0.
         decision_threshold: A score above it answers "target".
-        precision: The precision to find a threshold for.
+        at_precision: The precision to find a threshold for.
 
     Returns:
         ``accuracy``, ``confusion``, ``precision``, ``recall``, ``f1``, ``roc_auc``,
@@ -72,15 +70,19 @@ def binary_metrics(
     """
     predictions = scores > decision_threshold
     tn, fp, fn, tp = confusion_matrix(y, predictions, labels=[False, True]).ravel()
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        y, predictions, average="binary", zero_division=0
+    )
+    at = threshold_at_precision(y, scores, at_precision)
     return {
         "accuracy": fold_accuracies(predictions == y, folds),
         "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
-        **({"precision": precision_score(y, predictions)} if predictions.any() else {}),
-        "recall": recall_score(y, predictions),
-        "f1": f1_score(y, predictions),
+        **({"precision": precision} if predictions.any() else {}),
+        "recall": recall,
+        "f1": f1,
         "roc_auc": roc_auc_score(y, scores),
         "average_precision": average_precision_score(y, scores),
-        **({"at_precision": at} if (at := threshold_at_precision(y, scores, precision)) else {}),
+        **({"at_precision": at} if at else {}),
     }
 
 
@@ -166,12 +168,10 @@ def main(
     chosen = {}
     for model, group in groups.items():
         decision = thresholds.decision.model_dump()[model]
-        report = dict(
+        report: Any = dict(
             binary_metrics(y, group["scores"], group["folds"], decision, thresholds.precision)
         )
-        chosen[model] = threshold_at_precision(y, group["scores"], thresholds.precision).get(
-            "threshold"
-        )
+        chosen[model] = report.get("at_precision", {}).get("threshold")
         if model in answers:
             answer = load_group(answers[model])
             report["test_accuracy"] = np.mean(answer["predictions"] == y_test)

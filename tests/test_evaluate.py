@@ -40,7 +40,7 @@ def random_scores() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
 
 
 def test_binary_metrics_by_hand() -> None:
-    metrics: Any = binary_metrics(Y, SCORES, FOLDS, decision_threshold=0, precision=0.7)
+    metrics: Any = binary_metrics(Y, SCORES, FOLDS, decision_threshold=0, at_precision=0.7)
     # At 0: positives are scores 3, 2, 1, of which 3 and 1 are true.
     assert metrics["confusion"] == {"tn": 2, "fp": 1, "fn": 1, "tp": 2}
     assert metrics["precision"] == metrics["recall"] == metrics["f1"] == 2 / 3
@@ -54,7 +54,7 @@ def test_binary_metrics_by_hand() -> None:
 
 
 def test_a_detector_that_finds_nothing_has_no_precision() -> None:
-    metrics = binary_metrics(Y, np.zeros(6), FOLDS, 0.5, precision=0.9)
+    metrics = binary_metrics(Y, np.zeros(6), FOLDS, 0.5, at_precision=0.9)
     assert "precision" not in metrics
     assert "at_precision" not in metrics
     assert metrics["f1"] == metrics["recall"] == 0

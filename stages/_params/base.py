@@ -77,7 +77,7 @@ def is_as_read(path: Path) -> bool:
 
 def _value(path: Path, key: str) -> Any:
     try:
-        value = YAML(typ="safe", pure=True).load(path)
+        value = YAML(typ="safe").load(path)
     except MarkedYAMLError as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     parts = key.split(".") if key else []
