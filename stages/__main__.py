@@ -142,8 +142,6 @@ def end_with_parent() -> None:
 
 def run(stage: str, arguments: list[str]) -> None:
     """Run ``main`` of ``stages/{stage}.py`` with command-line ``arguments``."""
-    # Which scikit-learn imports where there is one, and no stage needs: 0.2 s.
-    sys.modules["pandas"] = None  # type: ignore[assignment]
     # Taken before Python reads a module of the repository; so what needs one imports it late.
     code = {str(path): state(str(path)) for path in HERE.rglob("*.py")}
     data = guard(stage, arguments)
