@@ -2,10 +2,12 @@
 # make test    run the tests
 # make verify  remove what a kill or a failing disk has damaged; repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
+# make compare what differs from BASE (main), as Markdown for a pull request: compare.md
 # make lock    pin the newest versions that pyproject.toml allows
-.PHONY: repro test verify check lock
+.PHONY: repro test verify check compare lock
 
 PYTHON ?= python3
+export BASE ?= main
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 repro: .venv/.installed
@@ -30,6 +32,10 @@ check: .venv/.installed
 	ruff check
 	mypy
 	! dvc repro --dry --allow-missing 2>&1 | grep -E '^(Running stage|ERROR)'
+
+# A branch may have any name, so that the shell must not read it.
+compare: .venv/.installed
+	@python -m compare "$$BASE"
 
 .venv/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Digitline needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
