@@ -94,7 +94,7 @@ def test_what_differs_is_there_and_nothing_else(workspace: Clone) -> None:
     assert found["Metrics"][0] == header
     rows = {(file, key): rest for file, key, *rest in found["Metrics"][1:]}
     assert len(rows) == len(found["Metrics"]) - 1
-    assert set(rows) == {key for key in before if before[key] != after[key]}
+    assert list(rows) == sorted(key for key in before if before[key] != after[key])
     assert ("reports/metrics/binary/sgd.json", "at_precision.precision") in rows
     for key, (old, new, change) in rows.items():
         assert (old, new) == (str(before[key]), str(after[key]))
