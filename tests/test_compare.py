@@ -168,7 +168,7 @@ def test_what_cannot_be_read_is_not_compared(workspace: Clone) -> None:
     (workspace.folder / "reports" / "metrics" / "grid.json").write_text("{")
     with pytest.raises(subprocess.CalledProcessError) as failed:
         compare(workspace)
-    assert failed.value.stderr == ("some metrics or plots are missing or damaged: run dvc repro\n")
+    assert failed.value.stderr == "some metrics or plots are missing or damaged: run dvc repro\n"
 
 
 TEXTS = [
