@@ -58,7 +58,7 @@ def main(
 
     n, known = EXAMPLES_A_SIDE, range(10)
     tiles = np.array([[cell(a, p, n * n, n) for p in known] for a in known])
-    save_matrix(examples, tiles, "actual ↓\npredicted →")
+    save_matrix(examples, tiles, "row: actual\ncolumn:\npredicted")
     n_columns = int(np.ceil(section.n_examples**0.5))
     cells = [(actual, predicted) for actual in section.pair for predicted in section.pair]
     pictures = [cell(a, p, section.n_examples, n_columns) for a, p in cells]

@@ -126,6 +126,19 @@ def test_a_stage_uses_what_it_declares(clone: Clone, name: str) -> None:
     assert discrepancies(clone, name) == []
 
 
+def test_dvc_sees_every_file_of_a_declared_folder(clone: Clone) -> None:
+    """What .dvcignore names, or DVC ignores by itself, could change unseen."""
+    lock = YAML(typ="safe").load(clone.folder / "dvc.lock")
+    seen = {
+        dep["path"]: dep["nfiles"]
+        for stage in lock["stages"].values()
+        for dep in stage.get("deps", [])
+        if "nfiles" in dep
+    }
+    assert seen == {path: len(files(clone, {path})) for path in seen}
+    assert {"stages/_params", ".dvc/plots", "reports/metrics"} <= set(seen)
+
+
 @pytest.mark.parametrize("file", sorted(PARAMETER_FILES))
 def test_every_parameter_is_read_by_a_stage(clone: Clone, file: str) -> None:
     read = set()

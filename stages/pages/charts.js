@@ -34,5 +34,6 @@ const draw = async (element, spec, rows = spec.data.values) => {
       header: { labelFontSize: 13 },
     },
   });
+  element.querySelector("summary").ariaLabel = "Save the chart";
   return view;
 };

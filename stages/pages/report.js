@@ -45,7 +45,8 @@ model.addEventListener("change", chooseModel);
 point.addEventListener("input", choosePoint);
 chooseModel();
 
-// The errors: of a cell, its tile in the picture that has one for each, after a row and a column of headings.
+// The errors: of a cell, its tile, without the line around it, in the picture that has one for each,
+// after a row and a column of headings.
 const counts = rows(plots.confusion);
 const { actual, predicted } = document.getElementById("errors-form").elements;
 const canvas = document.getElementById("examples");
@@ -55,8 +56,9 @@ await tiles.decode();
 const chooseCell = () => {
   const [row, column] = [actual.value, predicted.value];
   const tile = tiles.naturalWidth / 11;
-  canvas.width = canvas.height = tile;
-  canvas.getContext("2d").drawImage(tiles, -(1 + Number(column)) * tile, -(1 + Number(row)) * tile);
+  canvas.width = canvas.height = tile - 2;
+  const [left, top] = [column, row].map((digit) => (1 + Number(digit)) * tile + 1);
+  canvas.getContext("2d").drawImage(tiles, -left, -top);
   const ofRow = counts.filter((cell) => cell.actual === row);
   const { count } = ofRow.find((cell) => cell.predicted === column);
   const total = ofRow.reduce((sum, cell) => sum + Number(cell.count), 0);
