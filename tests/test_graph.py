@@ -11,6 +11,7 @@ import pytest
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
+from ruamel.yaml import YAML
 
 from tests.clone import ROOT
 
@@ -107,6 +108,11 @@ def test_every_stage_comes_after_the_check_of_the_parameters() -> None:
             if by_name["check_params"] in ancestors:
                 reached.add(stage.addressing)
     assert sorted(reached) == names
+
+
+def test_dvc_lock_is_of_these_stages() -> None:
+    """DVC forgets no stage that was renamed."""
+    assert sorted(YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]) == NAMES
 
 
 def plots() -> dict[str, dict[str, Any]]:

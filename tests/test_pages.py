@@ -283,6 +283,6 @@ def test_the_keyboard_reaches_everything(opened: Opened) -> None:
         )
     assert {"model", "point", "actual", "predicted", "chart", "scroll"} <= reached
     opened.page.locator("select[name=predicted]").focus()
-    for digit in "12":
-        opened.page.keyboard.press(digit)
+    for key, digit in (("1", 1), ("ArrowDown", 2)):
+        opened.page.keyboard.press(key)
         assert opened.text("#examples-caption").endswith(f"as {digit}.")
