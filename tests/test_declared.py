@@ -108,8 +108,9 @@ def discrepancies(clone: Clone, name: str) -> list[str]:
     }
     outs = {str(out.def_path) for out in stage.outs}
     paths = {str(dep.def_path) for dep in stage.deps if not isinstance(dep, ParamsDependency)}
-    # The token that makes every stage wait for the check of the parameters.
-    deps = files(clone, paths - {"data/params.checked"})
+    # The token that makes every stage wait for the check of the parameters, and what makes git keep
+    # an empty folder.
+    deps = files(clone, paths - {"data/params.checked"}) - {"data/idx/.gitignore"}
     read = found["read"] - outs
     return [
         *(f"{name} reads {path} undeclared" for path in sorted(read - deps)),
