@@ -28,7 +28,6 @@ LIBRARIES = HERE / "libraries.yaml"
 # The libraries that make the bytes of an output, by the module that a stage imports.
 LIBRARY_OF = {
     "PIL": "pillow",
-    "faiss": "faiss-cpu",
     "jinja2": "jinja2",
     "joblib": "joblib",
     "matplotlib": "matplotlib",

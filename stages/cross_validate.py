@@ -8,30 +8,20 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import KFold, PredefinedSplit, StratifiedKFold
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from stages._arrays import as_rows, load, save_group
+from stages._fits import fit_each, join_scores, outside_each
 from stages._folds import fold_numbers
-from stages._params.base import Folds, Seed, read
+from stages._params.base import Folds, read
 from stages._progress import joblib_progress
-from stages._scores import scores
 from stages._tasks import Task, task_labels
 
-Cut = Literal["stratified", "shuffled", "in_order"]
-
-
-def splitter(cut: Cut, n_folds: int, seed: int | None) -> KFold | StratifiedKFold:
-    """How the notebook cuts the folds.
-
-    ``stratified`` for a classifier; ``shuffled`` in In 12, with a seed; ``in_order`` for its
-    never-5, which is no scikit-learn classifier, so that cross_val_score does not stratify.
-    """
-    if cut == "in_order":
-        return KFold(n_folds)
-    return StratifiedKFold(n_folds, shuffle=cut == "shuffled", random_state=seed)
+# Folds are stratified for a classifier, and in order for the notebook's never-5, which is none to
+# cross_val_score.
+SPLITTERS = {"stratified": StratifiedKFold, "in_order": KFold}
 
 
 def out_of_fold_scores(
@@ -50,31 +40,23 @@ def out_of_fold_scores(
     Returns:
         Of :func:`stages._scores.scores`: (n,) for two classes, else (n, n_classes).
     """
-
-    def of_fold(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.float64]:
-        return scores(clone(model).fit(X[train], y[train]), X[test])
-
-    splits = list(PredefinedSplit(folds).split())
-    # Threads, because the fits release the GIL. A model with scikit-learn's own threads takes one
-    # fold after another: see stages/_sgd.py for what happens when those are nested.
-    n_jobs = None if getattr(model, "n_jobs", None) else -1
-    tasks = (delayed(of_fold)(*split) for split in splits)
-    parts = Parallel(n_jobs=n_jobs, backend="threading")(tasks)
-    together = np.empty((len(X), *parts[0].shape[1:]))
-    for (_, test), part in zip(splits, parts, strict=True):
-        together[test] = part
-    return together
+    return join_scores(fit_each(model, X, y, outside_each(folds)), X, folds)
 
 
 def main(
-    params: Path, task: Task, model: str, folds: Cut, images: Path, labels: Path, out: Path
+    params: Path,
+    task: Task,
+    model: str,
+    folds: Literal["stratified", "in_order"],
+    images: Path,
+    labels: Path,
+    out: Path,
 ) -> None:
     """Write ``scores`` and ``folds`` of ``stages/models/{model}.py`` to ``out``."""
     X = as_rows(load(images))
     y = task_labels(task, load(labels), params)
     n_folds = read(params, "cross_validate.folds", Folds)
-    seed = read(params, "cross_validate.shuffle_seed", Seed) if folds == "shuffled" else None
-    numbers = fold_numbers(splitter(folds, n_folds, seed), y)
+    numbers = fold_numbers(SPLITTERS[folds](n_folds), y)
     estimator = import_module(f"stages.models.{model}").build(params, X)
     n_classes = len(np.unique(y))
     n_fits = n_folds * (n_classes + 1) if n_classes > 2 else None

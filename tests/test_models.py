@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -22,15 +23,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from stages import fit_binary_sgd
 from stages._accelerator import svc_class
+from stages._answers import answers
 from stages._errors import UserError
 from stages._folds import fold_numbers
 from stages._scores import scores
 from stages._sgd import OneVsRestSGD
 from stages._sources import Mnist
-from stages.cross_validate import out_of_fold_scores, splitter
+from stages.cross_validate import SPLITTERS, out_of_fold_scores
 from stages.models import forest, never, ovr_svc, sgd, sgd_scaled, svc
-from stages.train import answers, fit
+from stages.train import fit
 from tests.clone import ROOT
 from tests.test_params import edited
 
@@ -116,26 +119,58 @@ def test_never_has_the_accuracy_of_the_notebooks_own_class(small: Mnist) -> None
 
     X, y = small[0], small[1] == 5
     theirs = cross_val_score(Never5(), X, y, cv=3, scoring="accuracy")
-    folds = fold_numbers(splitter("in_order", 3, None), y)
+    folds = fold_numbers(SPLITTERS["in_order"](3), y)
     found = out_of_fold_scores(never.build(PARAMS, X), X, y, folds)
     ours = [np.mean((found[folds == fold] > 0.5) == y[folds == fold]) for fold in range(3)]
     np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize(
-    ("cut", "seed", "expected"),
-    [
-        ("stratified", None, StratifiedKFold(3)),
-        ("shuffled", 42, StratifiedKFold(3, shuffle=True, random_state=42)),
-        ("in_order", None, KFold(3)),
-    ],
-)
-def test_folds_are_scikit_learns(small: Mnist, cut: Any, seed: int | None, expected: Any) -> None:
+def test_fold_numbers_are_the_splitters_folds(small: Mnist) -> None:
     y = small[1]
-    folds = fold_numbers(splitter(cut, 3, seed), y)
-    ours = PredefinedSplit(folds).split()
-    for (_, mine), (_, theirs) in zip(ours, expected.split(y, y), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    for splitter in (
+        StratifiedKFold(3),
+        StratifiedKFold(3, shuffle=True, random_state=1),
+        KFold(3),
+    ):
+        ours = PredefinedSplit(fold_numbers(splitter, y)).split()
+        for (_, mine), (_, theirs) in zip(ours, splitter.split(y, y), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_sgd_detector_is_scikit_learns_on_both_cuts_and_on_all(
+    digits: Mnist, tmp_path: Path
+) -> None:
+    inputs = {
+        "images": digits[0][:600],
+        "labels": digits[1][:600],
+        "test_images": digits[0][600:700],
+    }
+    for name, array in inputs.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    outs = {cut: tmp_path / f"{cut}.npz" for cut in ("shuffled", "stratified")}
+    fit_binary_sgd.main(
+        PARAMS,
+        **{name: tmp_path / f"{name}.npy" for name in inputs},
+        scores=outs,  # type: ignore[arg-type]
+        answers_out=tmp_path / "answers.npz",
+        model_out=tmp_path / "model.joblib",
+    )
+    X, y = digits[0][:600].reshape(600, -1).astype(np.float64), digits[1][:600] == 5
+    model = SGDClassifier(max_iter=1000, tol=1e-3, random_state=42)
+    for cut, splitter in (
+        ("shuffled", StratifiedKFold(3, shuffle=True, random_state=42)),
+        ("stratified", StratifiedKFold(3)),
+    ):
+        theirs = cross_val_predict(model, X, y, cv=splitter, method="decision_function")
+        ours = np.load(outs[cut])
+        np.testing.assert_allclose(ours["scores"], theirs, rtol=1e-9, atol=1e-6)
+        np.testing.assert_array_equal(ours["folds"], fold_numbers(splitter, y))
+    trained = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(trained.coef_, model.fit(X, y).coef_)
+    test = inputs["test_images"].reshape(100, -1)
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "answers.npz")["predictions"], model.predict(test.astype(np.float64))
+    )
 
 
 def test_scores_do_not_depend_on_how_many_images_are_scored(small: Mnist) -> None:

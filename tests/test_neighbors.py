@@ -1,6 +1,5 @@
 """Neighbours against brute force in int64, and what reads them against scikit-learn."""
 
-import faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -42,7 +41,12 @@ def neighbors_of(images: NDArray, k: int) -> dict[str, NDArray]:
 
 @pytest.fixture(params=[60_000, 37], ids=["at once", "in blocks"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages._neighbors.IMAGES_AT_ONCE", request.param)
+    for name, at_once in (
+        ("IMAGES_AT_ONCE", request.param),
+        ("IMAGES_PER_PRODUCT", request.param // 2),
+        ("QUERIES_PER_TASK", request.param // 3),
+    ):
+        monkeypatch.setattr(f"stages._neighbors.{name}", at_once)
 
 
 @pytest.mark.usefixtures("blocks")
@@ -63,27 +67,19 @@ def test_k_may_be_all_images(digits: Mnist) -> None:
 
 
 @pytest.mark.usefixtures("blocks")
-def test_distances_that_single_precision_cannot_tell_apart() -> None:
-    """Bright images that differ by a grey level here and there: rounding alone would rank them."""
+@pytest.mark.parametrize("brightest", [1, 255, 510, 1000])
+def test_distances_that_single_precision_cannot_hold(brightest: int) -> None:
+    """Bright images that differ by a grey level here and there, far from a dark query."""
     random = np.random.RandomState(0)
-    images = (250 + random.randint(0, 3, size=(3000, 28, 28))).astype(np.uint8)
-    queries = np.zeros((5, 28, 28), dtype=np.uint8)
+    images = (brightest - random.randint(0, 2, size=(3000, 28, 28))).astype(np.uint16)
+    queries = np.stack([np.zeros_like(images[0]), images[7]])
+    _, squared = brute_force(queries, images, 10)
+    assert brightest == 1 or (squared.astype(np.float32) != squared).any()
     assert_exact(queries, images, 10)
 
 
-def test_the_candidates_are_widened_where_they_may_miss(monkeypatch: pytest.MonkeyPatch) -> None:
-    widths: list[int] = []
-    knn = faiss.knn
-
-    def recorded(queries: NDArray, base: NDArray, k: int) -> tuple[NDArray, NDArray]:
-        widths.append(k)
-        found: tuple[NDArray, NDArray] = knn(queries, base, k)
-        return found
-
-    monkeypatch.setattr(faiss, "knn", recorded)
-    images = np.full((200, 28, 28), 255, dtype=np.uint8)
-    assert_exact(np.zeros((2, 28, 28), np.uint8), images, 3)
-    assert widths == [19, 38, 76, 152, 200]
+def test_images_without_ink() -> None:
+    assert_exact(np.zeros((2, 28, 28), np.uint8), np.zeros((5, 28, 28), np.uint8), 3)
 
 
 def test_the_graph_is_what_scikit_learn_makes(digits: Mnist) -> None:
