@@ -165,6 +165,9 @@ def test_every_cell_and_bar_is_drawn(opened: Opened) -> None:
     assert drawn("kNN, mean accuracy", ".mark-symbol path[aria-label]") == 6
     assert drawn("ROC curves", ".mark-line path") == 1 + 2
     assert drawn("Precision and recall against", ".mark-line path") == 4
+    # Where there is one, no chart speaks of revisions.
+    assert opened.page.locator(".chart", has_text="revision").count() == 0
+    assert opened.page.locator(".chart", has_text="workspace").count() == 0
 
 
 @each("diff")
@@ -175,8 +178,9 @@ def test_two_revisions_are_told_apart(opened: Opened) -> None:
             "paths => paths.map(path => path.getAttribute('stroke-dasharray'))"
         )
         assert len(set(dashes)) >= 2
-        assert "main" in chart.inner_text()
-        assert "workspace" in chart.inner_text()
+        # One legend for the lines, one for the dots.
+        assert chart.locator(".role-legend-label").get_by_text("main").count() == 2
+        assert chart.locator(".role-legend-label").get_by_text("workspace").count() == 2
 
 
 @pytest.mark.parametrize("page", ["report", "plots", "diff"])

@@ -105,7 +105,7 @@ def test_an_edit_runs_what_the_readme_says(clone: Clone, row: str, edit: Edit) -
     assert clone.reports() == reports
 
 
-@pytest.mark.parametrize("library", ["faiss-cpu", "scikit-learn-intelex", "pillow", "scipy"])
+@pytest.mark.parametrize("library", ["matplotlib", "scikit-learn-intelex", "pillow", "scipy"])
 def test_another_version_of_a_library_concerns_the_stages_that_declare_it(
     clone: Clone, library: str
 ) -> None:
