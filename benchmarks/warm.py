@@ -1,7 +1,7 @@
 """What an edit costs: ``dvc repro`` after it, beside one that finds nothing to do.
 
-``python -m benchmarks.warm`` takes two minutes, and writes ``benchmarks/warm.md``. Needs what ``dvc repro``
-makes, and leaves it as it is: the edits are made in a copy of the committed files and of DVC's cache.
+``python -m benchmarks.warm`` takes two minutes, and writes ``benchmarks/warm.md``. Needs what
+``dvc repro`` makes, and leaves it as it is: it edits a copy of the commit and of DVC's cache.
 """
 
 import os
