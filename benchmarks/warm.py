@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -21,7 +23,7 @@ from benchmarks.__main__ import ROOT, machine
 yaml = YAML()
 TIMES = 5
 # What is edited, and five values that DVC has not seen.
-EDITS = {
+EDITS: dict[str, list[Any]] = {
     "binary.thresholds.precision": [0.81, 0.82, 0.83, 0.84, 0.86],
     "errors.pair": [[0, 6], [1, 7], [2, 8], [4, 9], [5, 8]],
     "grid.n_neighbors": [[2, 3], [3, 6], [4, 7], [5, 8], [6, 9]],
@@ -38,11 +40,11 @@ def run(folder: Path, *command: str) -> float:
     return time.perf_counter() - start
 
 
-def repro(folder: Path, prepare: Callable[[int], None] = lambda _: None) -> float:
-    """The median time of ``dvc repro`` in ``folder``, each after ``prepare``."""
+def repro(folder: Path, edits: Sequence[Callable[[], None]] = (lambda: None,) * TIMES) -> float:
+    """The median time of ``dvc repro`` in ``folder``, once after each edit."""
     seconds = []
-    for i in range(TIMES):
-        prepare(i)
+    for edit in edits:
+        edit()
         seconds.append(run(folder, "dvc", "repro"))
     return statistics.median(seconds)
 
@@ -70,7 +72,7 @@ def empty(folder: Path, n: int) -> None:
     run(folder, "dvc", "repro")
 
 
-def edited(folder: Path, key: str, value: object) -> None:
+def edit(folder: Path, key: str, value: Any) -> None:
     """Set a parameter of ``params.yaml``."""
     params = yaml.load(folder / "params.yaml")
     *parents, last = key.split(".")
@@ -93,20 +95,18 @@ def main() -> None:
             ("nothing", nothing, "1"),
         ]
         for key, values in EDITS.items():
-            seconds = repro(
-                folder, lambda i, key=key, values=values: edited(folder, key, values[i])
-            )
+            seconds = repro(folder, [partial(edit, folder, key, value) for value in values])
             rows.append((f"`{key}`", seconds, f"{seconds / nothing:.1f}"))
     lines = [
         "# What an edit costs",
         "",
-        ", ".join(f"{what} {which}" for what, which in machine().items()),
+        ", ".join(f"{name} {which}" for name, which in machine().items()),
         "",
         f"The median of {TIMES} times `dvc repro`, on the full MNIST.",
         "",
         "| edited | time | of finding nothing to do |",
         "|---|---:|---:|",
-        *(f"| {edit} | {seconds:.2f} s | {ratio} × |" for edit, seconds, ratio in rows),
+        *(f"| {what} | {seconds:.2f} s | {ratio} × |" for what, seconds, ratio in rows),
     ]
     text = "\n".join(lines) + "\n"
     (ROOT / "benchmarks" / "warm.md").write_text(text)
