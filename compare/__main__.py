@@ -66,7 +66,7 @@ def picture(name: str, content: bytes) -> str:
     PICTURES.mkdir(exist_ok=True)
     path = PICTURES / name
     path.write_bytes(content)
-    return f"![]({path.as_posix()})"
+    return f"![{path.stem}]({path.as_posix()})"
 
 
 def plots(renderers: Iterable[Any], base: str) -> Iterator[str]:

@@ -183,6 +183,16 @@ def test_two_revisions_are_told_apart(opened: Opened) -> None:
         assert chart.locator(".role-legend-label").get_by_text("workspace").count() == 2
 
 
+@each("report", "diff")
+def test_on_paper_nothing_is_cut_off(opened: Opened) -> None:
+    # A4 without its margins, in CSS pixels.
+    opened.page.set_viewport_size({"width": 680, "height": 1000})
+    opened.page.emulate_media(media="print")
+    fits = "all => all.map(one => one.scrollWidth <= one.clientWidth)"
+    assert all(opened.page.locator(".chart, .scroll, body").evaluate_all(fits))
+    assert not opened.page.locator(".controls, .vega-embed details").first.is_visible()
+
+
 @pytest.mark.parametrize("page", ["report", "plots", "diff"])
 def test_a_page_is_small_enough_to_mail(pages: dict[str, Path], clone: Clone, page: str) -> None:
     bundle = (clone.folder / "data" / "vega.js").stat().st_size
