@@ -1,7 +1,5 @@
 """k-nearest-neighbour classifiers that read a graph instead of searching."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
@@ -42,10 +40,8 @@ def outside_folds(
     return graph(indices[kept].reshape(shape), squared[kept].reshape(shape), len(images))
 
 
-def fitted(
-    n_neighbors: int, weights: Literal["uniform", "distance"], y: NDArray
-) -> KNeighborsClassifier:
+def fitted(n_neighbors: int, y: NDArray) -> KNeighborsClassifier:
     """A classifier of images with labels ``y`` that predicts from rows of a precomputed graph."""
-    classifier = KNeighborsClassifier(n_neighbors, weights=weights, metric="precomputed")
+    classifier = KNeighborsClassifier(n_neighbors, metric="precomputed")
     # The distances among the training images play no part, but scikit-learn sorts them.
     return classifier.fit(eye_array(len(y), format="csr"), y)

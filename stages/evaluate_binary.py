@@ -1,23 +1,17 @@
 """Stage evaluate_binary: what the detectors' scores are worth, at every threshold (In 13-39).
 
-Reads out-of-fold scores only, so that another threshold is answered in a second.
+Reads out-of-fold scores only, so that another threshold is answered in a second. To import
+scikit-learn's metrics takes twice as long as all that is asked here, which is how many of the
+scores at or above each threshold are right; they are as
+https://scikit-learn.org/stable/modules/model_evaluation.html defines them.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    average_precision_score,
-    confusion_matrix,
-    confusion_matrix_at_thresholds,
-    precision_recall_curve,
-    precision_recall_fscore_support,
-    roc_auc_score,
-    roc_curve,
-)
 
 from stages._accuracy import fold_accuracies
 from stages._arrays import load, load_group
@@ -28,22 +22,70 @@ from stages._reports import Metrics, thinned, write_csv, write_metrics
 Columns: TypeAlias = Mapping[str, NDArray]
 
 
-def threshold_at_precision(
-    y: NDArray[np.bool_], scores: NDArray, precision: float
-) -> dict[str, float]:
+class Curve(NamedTuple):
+    """A detector at each of its m thresholds, where scores at or above it answer "target"."""
+
+    threshold: NDArray[np.float64]
+    """(m,), every score once, rising."""
+    true_positives: NDArray[np.int64]
+    false_positives: NDArray[np.int64]
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """(m,)."""
+        return self.true_positives / (self.true_positives + self.false_positives)
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """(m,), or the true positive rate. The lowest threshold finds all."""
+        return self.true_positives / self.true_positives[0]
+
+    @property
+    def false_positive_rate(self) -> NDArray[np.float64]:
+        """(m,)."""
+        return self.false_positives / self.false_positives[0]
+
+    def roc_auc(self) -> float:
+        """The area under the ROC curve, which ends in (0, 0)."""
+        return -float(
+            np.trapezoid(np.append(self.recall, 0), np.append(self.false_positive_rate, 0))
+        )
+
+    def average_precision(self) -> float:
+        """The mean of the precisions, each weighted by the recall that its threshold adds."""
+        return -float(np.diff(self.recall, append=0) @ self.precision)
+
+
+def curve_of(y: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curve:
+    """The curve of a detector.
+
+    Args:
+        y: (n,), whether the image is the target; some are, and some are not.
+        scores: (n,), higher where it looks like the target.
+    """
+    order = np.argsort(-scores)
+    falling = scores[order]
+    # Of equal scores all are at the threshold: the last one's counts are theirs.
+    last = np.flatnonzero(np.diff(falling, append=-np.inf))[::-1]
+    true_positives = np.cumsum(y[order], dtype=np.int64)[last]
+    return Curve(falling[last], true_positives, last + 1 - true_positives)
+
+
+def threshold_at_precision(curve: Curve, precision: float) -> dict[str, float]:
     """The lowest threshold whose precision is at least ``precision`` (In 27-29).
 
     Returns:
-        ``threshold``, and the ``precision`` and ``recall`` of scores at or above it; empty where
-        no threshold reaches it.
+        ``threshold``, and its ``precision`` and ``recall``; empty where no threshold reaches it.
     """
-    precisions, recalls, thresholds = precision_recall_curve(y, scores)
-    # The curve ends in a point of precision 1 and recall 0 that no threshold reaches.
-    reached = np.flatnonzero(precisions[:-1] >= precision)
+    reached = np.flatnonzero(curve.precision >= precision)
     if not len(reached):
         return {}
     at = reached[0]
-    return {"threshold": thresholds[at], "precision": precisions[at], "recall": recalls[at]}
+    return {
+        "threshold": curve.threshold[at],
+        "precision": curve.precision[at],
+        "recall": curve.recall[at],
+    }
 
 
 def binary_metrics(
@@ -69,19 +111,18 @@ def binary_metrics(
         where no threshold reaches the precision asked for.
     """
     predictions = scores > decision_threshold
-    tn, fp, fn, tp = confusion_matrix(y, predictions, labels=[False, True]).ravel()
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        y, predictions, average="binary", zero_division=0
-    )
-    at = threshold_at_precision(y, scores, at_precision)
+    tp, fp = int((predictions & y).sum()), int((predictions & ~y).sum())
+    fn, tn = int(y.sum()) - tp, int((~y).sum()) - fp
+    curve = curve_of(y, scores)
+    at = threshold_at_precision(curve, at_precision)
     return {
         "accuracy": fold_accuracies(predictions == y, folds),
         "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
-        **({"precision": precision} if predictions.any() else {}),
-        "recall": recall,
-        "f1": f1,
-        "roc_auc": roc_auc_score(y, scores),
-        "average_precision": average_precision_score(y, scores),
+        **({"precision": tp / (tp + fp)} if tp + fp else {}),
+        "recall": tp / (tp + fn),
+        "f1": 2 * tp / (2 * tp + fp + fn),
+        "roc_auc": curve.roc_auc(),
+        "average_precision": curve.average_precision(),
         **({"at_precision": at} if at else {}),
     }
 
@@ -91,49 +132,48 @@ def first_digit_metrics(score: float, asked: Sequence[float]) -> Metrics:
     return {"score": score, **{f"above_{threshold:g}": score > threshold for threshold in asked}}
 
 
-def roc(y: NDArray[np.bool_], scores: NDArray[np.float64], chosen: float | None) -> Columns:
-    """The ROC curve, without its first point, whose threshold is infinite.
+def roc(curve: Curve, chosen: float | None) -> Columns:
+    """The ROC curve, for a plot.
 
     Args:
-        y: (n,), whether the image is the target.
-        scores: (n,).
-        chosen: A threshold to mark, one of ``scores``.
+        curve: Of the detector.
+        chosen: A threshold to mark, one of the curve's.
 
     Returns:
-        ``false_positive_rate``, ``true_positive_rate``, ``threshold`` and ``chosen`` (1 at the
-        marked threshold, else 0), at most 1,001 points each.
+        ``false_positive_rate``, ``true_positive_rate``, ``threshold`` (falling) and ``chosen`` (1
+        at the marked threshold, else 0), at most 1,001 points each.
     """
-    fpr, tpr, thresholds = (curve[1:] for curve in roc_curve(y, scores, drop_intermediate=False))
-    marked = thresholds == chosen
-    shown = np.union1d(thinned(fpr, tpr), np.flatnonzero(marked))
-    columns = {"false_positive_rate": fpr, "true_positive_rate": tpr, "threshold": thresholds}
+    columns = {
+        "false_positive_rate": curve.false_positive_rate[::-1],
+        "true_positive_rate": curve.recall[::-1],
+        "threshold": curve.threshold[::-1],
+    }
+    return _shown(columns, "false_positive_rate", "true_positive_rate", chosen)
+
+
+def precision_recall(curve: Curve, chosen: float | None) -> Columns:
+    """The precision/recall curve, for a plot.
+
+    Args and returns as :func:`roc`, with ``threshold`` (rising), ``precision``, ``recall``,
+    ``true_positives``, ``false_positives`` and ``chosen``.
+    """
+    columns = {
+        "threshold": curve.threshold,
+        "precision": curve.precision,
+        "recall": curve.recall,
+        "true_positives": curve.true_positives,
+        "false_positives": curve.false_positives,
+    }
+    return _shown(columns, "recall", "precision", chosen)
+
+
+def _shown(columns: Columns, x: str, y: str, chosen: float | None) -> Columns:
+    """Points evenly along the curve that is drawn, and the marked one."""
+    marked = columns["threshold"] == chosen
+    shown = np.union1d(thinned(columns[x], columns[y]), np.flatnonzero(marked))
     return {
         name: column[shown] for name, column in {**columns, "chosen": marked.astype(int)}.items()
     }
-
-
-def precision_recall(
-    y: NDArray[np.bool_], scores: NDArray[np.float64], chosen: float | None
-) -> Columns:
-    """The precision/recall curve, without its last point, which no threshold reaches.
-
-    Args and returns as :func:`roc`, with ``threshold``, ``precision``, ``recall``,
-    ``true_positives``, ``false_positives`` and ``chosen``; all of scores at or above a threshold.
-    """
-    precisions, recalls, thresholds = precision_recall_curve(y, scores)
-    _, false_positives, _, true_positives, _ = confusion_matrix_at_thresholds(y, scores)
-    marked = thresholds == chosen
-    shown = np.union1d(thinned(recalls[:-1], precisions[:-1]), np.flatnonzero(marked))
-    columns = {
-        "threshold": thresholds,
-        "precision": precisions[:-1],
-        "recall": recalls[:-1],
-        # From the highest threshold down, unlike the others.
-        "true_positives": true_positives[::-1].astype(int),
-        "false_positives": false_positives[::-1].astype(int),
-        "chosen": marked.astype(int),
-    }
-    return {name: column[shown] for name, column in columns.items()}
 
 
 def stacked(curves: Mapping[str, Columns]) -> Columns:
@@ -179,7 +219,8 @@ def main(
                 answer["first_scores"][0], thresholds.first_digit
             )
         write_metrics(metrics[model], report)
-    for path, curve in ((roc_curves, roc), (precision_recall_curves, precision_recall)):
-        curves = {model: curve(y, groups[model]["scores"], chosen[model]) for model in answers}
+    curves = {model: curve_of(y, groups[model]["scores"]) for model in answers}
+    for path, plot in ((roc_curves, roc), (precision_recall_curves, precision_recall)):
+        columns = stacked({model: plot(curve, chosen[model]) for model, curve in curves.items()})
         # A threshold is a score: rounded, it would be above or below that score's image.
-        write_csv(path, stacked(curves), exact=["threshold"])
+        write_csv(path, columns, exact=["threshold"])

@@ -51,5 +51,5 @@ def main(params: Path, images: Path, labels: Path, neighbors: Path, metrics: Pat
     classifier = KNeighborsClassifier(section.n_neighbors, metric="precomputed")
     predictions = cross_val_predict(classifier, distances, y, cv=PredefinedSplit(folds))
     first_row = graph(found["indices"][:1], found["squared_distances"][:1], len(y))
-    first = fitted(section.n_neighbors, "uniform", y).predict(first_row)[0]
+    first = fitted(section.n_neighbors, y).predict(first_row)[0]
     write_metrics(metrics, multilabel_metrics(first, y, predictions))

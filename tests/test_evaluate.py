@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import SGDClassifier
-from sklearn.metrics import auc, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    auc,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_curve,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from stages._accuracy import fold_accuracies
@@ -19,6 +29,7 @@ from stages._sources import Mnist
 from stages.cross_validate import out_of_fold_scores
 from stages.evaluate_binary import (
     binary_metrics,
+    curve_of,
     first_digit_metrics,
     precision_recall,
     roc,
@@ -53,6 +64,40 @@ def test_binary_metrics_by_hand() -> None:
     assert metrics["at_precision"] == {"threshold": -1.0, "precision": 0.75, "recall": 1.0}
 
 
+@pytest.mark.parametrize("threshold", [-1.0, 0.5, 2.0])
+def test_binary_metrics_are_scikit_learns(
+    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]], threshold: float
+) -> None:
+    y, scores = random_scores
+    ours: Any = binary_metrics(y, scores, np.zeros(5000, np.uint8), threshold, 0.5)
+    found = scores > threshold
+    assert list(ours["confusion"].values()) == confusion_matrix(y, found).ravel().tolist()
+    for name, theirs in (
+        ("precision", precision_score(y, found)),
+        ("recall", recall_score(y, found)),
+        ("f1", f1_score(y, found)),
+        ("roc_auc", roc_auc_score(y, scores)),
+        ("average_precision", average_precision_score(y, scores)),
+    ):
+        assert ours[name] == pytest.approx(theirs, rel=1e-13), name
+
+
+def test_a_curve_is_scikit_learns_at_every_threshold(
+    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
+) -> None:
+    y, scores = random_scores
+    curve = curve_of(y, scores)
+    precisions, recalls, thresholds = precision_recall_curve(y, scores)
+    assert len(thresholds) < len(scores)
+    np.testing.assert_array_equal(curve.threshold, thresholds)
+    np.testing.assert_array_equal(curve.precision, precisions[:-1])
+    np.testing.assert_array_equal(curve.recall, recalls[:-1])
+    fpr, tpr, falling = (column[1:] for column in roc_curve(y, scores, drop_intermediate=False))
+    np.testing.assert_array_equal(curve.threshold[::-1], falling)
+    np.testing.assert_array_equal(curve.false_positive_rate[::-1], fpr)
+    np.testing.assert_array_equal(curve.recall[::-1], tpr)
+
+
 def test_a_detector_that_finds_nothing_has_no_precision() -> None:
     metrics = binary_metrics(Y, np.zeros(6), FOLDS, 0.5, at_precision=0.9)
     assert "precision" not in metrics
@@ -65,7 +110,7 @@ def test_lowest_threshold_of_a_precision_by_trying_all(
     random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
 ) -> None:
     y, scores = random_scores
-    found = threshold_at_precision(y, scores, 0.5)
+    found = threshold_at_precision(curve_of(y, scores), 0.5)
     tried = [
         threshold
         for threshold in np.unique(scores)
@@ -80,8 +125,9 @@ def test_curves_are_points_of_the_detector(
     random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
 ) -> None:
     y, scores = random_scores
-    chosen = threshold_at_precision(y, scores, 0.5)["threshold"]
-    curve = roc(y, scores, chosen)
+    whole = curve_of(y, scores)
+    chosen = threshold_at_precision(whole, 0.5)["threshold"]
+    curve = roc(whole, chosen)
     assert len(curve["threshold"]) <= 1001
     assert np.isfinite(curve["threshold"]).all()
     for i in range(0, len(curve["threshold"]), 50):
@@ -91,7 +137,7 @@ def test_curves_are_points_of_the_detector(
     assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
     area = auc(curve["false_positive_rate"], curve["true_positive_rate"])
     assert area == pytest.approx(roc_auc_score(y, scores), abs=1e-3)
-    curve = precision_recall(y, scores, chosen)
+    curve = precision_recall(whole, chosen)
     for i in range(0, len(curve["threshold"]), 50):
         found = scores >= curve["threshold"][i]
         assert curve["precision"][i] == precision_score(y, found)
@@ -102,8 +148,9 @@ def test_curves_are_points_of_the_detector(
 
 
 def test_curves_without_a_chosen_threshold_mark_nothing() -> None:
-    assert not roc(Y, SCORES, None)["chosen"].any()
-    together = stacked({"a": roc(Y, SCORES, None), "b": roc(Y, -SCORES, None)})
+    one, other = roc(curve_of(Y, SCORES), None), roc(curve_of(Y, -SCORES), None)
+    assert not one["chosen"].any()
+    together = stacked({"a": one, "b": other})
     assert {len(column) for column in together.values()} == {len(together["model"])}
     assert sorted(set(together["model"].tolist())) == ["a", "b"]
 

@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_
 from sklearn.neighbors import KNeighborsClassifier
 
 from stages._folds import fold_numbers
-from stages._knn import fitted, outside_folds
+from stages._knn import outside_folds
 from stages._neighbors import graph, nearest
 from stages._params.grid import Grid
 from stages._sources import Mnist
@@ -137,13 +137,14 @@ def test_multilabels_are_large_and_odd() -> None:
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
 def test_predictions_on_new_images_are_scikit_learns(digits: Mnist, weights: str) -> None:
     images, y = augment(digits[0][:500], digits[1][:500], [(1, 0)], seed=0)
-    queries = digits[0][4000:4300]
+    # Some of them are among the images.
+    queries = np.concatenate([digits[0][4000:4300], digits[0][:50]])
     indices, squared = nearest(queries, images, 10)
     found = {"indices": indices, "squared_distances": squared}
     model = KNeighborsClassifier(4, weights=weights).fit(images.reshape(1000, -1) * 1.0, y)
     np.testing.assert_array_equal(
         predictions(found, y, 4, weights),  # type: ignore[arg-type]
-        model.predict(queries.reshape(300, -1) * 1.0),
+        model.predict(queries.reshape(350, -1) * 1.0),
     )
 
 
@@ -174,8 +175,8 @@ def test_mean_absolute_error_by_hand() -> None:
     }
 
 
-def test_a_fitted_classifier_votes_by_distance() -> None:
+def test_by_distance_a_near_image_outvotes_two_far_ones() -> None:
     y = np.array([0, 1, 1], np.uint8)
-    near = graph(np.array([[0, 1, 2]], np.int32), np.array([[1, 100, 100]], np.int32), 3)
-    assert fitted(3, "uniform", y).predict(near).tolist() == [1]
-    assert fitted(3, "distance", y).predict(near).tolist() == [0]
+    near = {"indices": np.array([[0, 1, 2]]), "squared_distances": np.array([[1, 100, 100]])}
+    assert predictions(near, y, 3, "uniform").tolist() == [1]
+    assert predictions(near, y, 3, "distance").tolist() == [0]

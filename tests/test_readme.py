@@ -32,6 +32,12 @@ def test_the_results_are_those_of_the_reports() -> None:
         assert f"{value:.{decimals}f}" == shown, what
 
 
+def test_the_speed_table_is_what_the_benchmark_printed() -> None:
+    rows = [line for line in section("How fast").splitlines() if line.startswith("|")]
+    assert len(rows) > 10
+    assert set(rows) <= set((ROOT / "benchmarks" / "full.md").read_text().splitlines())
+
+
 # DVC's own use of pygtrie.
 @pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 def test_the_drawn_graph_is_the_dag() -> None:
