@@ -1,7 +1,7 @@
 """How much faster: each cell of the notebook that takes time, its way and the pipeline's.
 
 ``python -m benchmarks --quick`` takes 5,000 images and a few minutes, ``--full`` all of them and
-more than an hour. Needs what ``dvc repro split`` makes. Writes ``benchmarks/quick.md`` or
+an hour or two. Needs what ``dvc repro split`` makes. Writes ``benchmarks/quick.md`` or
 ``full.md``, and beside it a JSON file with each measurement as it ends; started again, it goes on
 after the last one: delete that file after a change of the code. pytest-benchmark, asv and pyperf
 repeat short calls and keep nothing of a run that was interrupted, so none of them fits cells of up
