@@ -1,9 +1,9 @@
 """Stage evaluate_binary: what the detectors' scores are worth, at every threshold (In 13-39).
 
 Reads out-of-fold scores only, so that another threshold is answered in a second. To import
-scikit-learn's metrics takes twice as long as all that is asked here, which is how many of the
-scores at or above each threshold are right; they are as
-https://scikit-learn.org/stable/modules/model_evaluation.html defines them.
+scikit-learn's metrics takes longer than all that is asked here, which is how many of the scores at
+or above each threshold are right. The figures are as it defines them:
+https://scikit-learn.org/stable/modules/model_evaluation.html.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,8 @@ class Curve(NamedTuple):
 
     def average_precision(self) -> float:
         """The mean of the precisions, each weighted by the recall that its threshold adds."""
-        return -float(np.diff(self.recall, append=0) @ self.precision)
+        # Not a product of vectors, whose order of summation depends on the CPU.
+        return -float((np.diff(self.recall, append=0) * self.precision).sum())
 
 
 def curve_of(y: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curve:
