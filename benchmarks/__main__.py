@@ -51,6 +51,9 @@ from stages._params.base import read
 from stages._params.neighbors import Neighbors
 
 ROOT = Path(__file__).parent.parent
+# `python` and `dvc` are those of the environment that runs the benchmark.
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+ENVIRONMENT = {**os.environ, "PATH": PATH}
 QUICK = {"train": 5000, "test": 1000}
 # Queries and images of each search, as the stages' command lines name them.
 SEARCHES = {
@@ -270,12 +273,11 @@ def timed(work: Callable[[], Any]) -> Measure:
 
 def run(command: str, folder: Path) -> Measure:
     """Run a stage's command in ``folder``."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     start = time.perf_counter()
     output = subprocess.run(
         [sys.executable, "-c", USAGE, *command.split()],
         cwd=folder,
-        env={**os.environ, "PATH": path},
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         check=True,
     ).stdout

@@ -4,21 +4,20 @@
 ``dvc repro`` makes, and leaves it as it is: it edits a copy of the commit and of DVC's cache.
 """
 
-import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from benchmarks.__main__ import ROOT, machine
+from benchmarks.__main__ import ENVIRONMENT, ROOT, machine
 
 yaml = YAML()
 TIMES = 5
@@ -32,11 +31,8 @@ EDITS: dict[str, list[Any]] = {
 
 def run(folder: Path, *command: str) -> float:
     """The seconds that a command takes in ``folder``."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     start = time.perf_counter()
-    subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path}, check=True, capture_output=True
-    )
+    subprocess.run(command, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
     return time.perf_counter() - start
 
 
@@ -76,10 +72,7 @@ def edit(folder: Path, key: str, value: Any) -> None:
     """Set a parameter of ``params.yaml``."""
     params = yaml.load(folder / "params.yaml")
     *parents, last = key.split(".")
-    section = params
-    for parent in parents:
-        section = section[parent]
-    section[last] = value
+    reduce(getitem, parents, params)[last] = value
     yaml.dump(params, folder / "params.yaml")
 
 

@@ -22,7 +22,7 @@ from stages.models.sgd import build
 
 
 def cuts(params: CrossValidate) -> dict[str, StratifiedKFold]:
-    """How the notebook cuts the folds, the same share of targets in each: In 13, and In 12."""
+    """How the notebook cuts the folds: in the order of the images (In 13), and shuffled (In 12)."""
     shuffled = StratifiedKFold(params.folds, shuffle=True, random_state=params.shuffle_seed)
     return {"stratified": StratifiedKFold(params.folds), "shuffled": shuffled}
 
@@ -39,15 +39,14 @@ def main(
     """Write ``scores`` and ``folds`` of each cut, the trained model (joblib) and its answers."""
     X, test = as_rows(load(images)), as_rows(load(test_images))
     y = task_labels("binary", load(labels), params)
-    splitters = cuts(read(params, "cross_validate", CrossValidate))
-    folds = {cut: fold_numbers(splitters[cut], y) for cut in scores}
+    section = read(params, "cross_validate", CrossValidate)
+    folds = {cut: fold_numbers(cuts(section)[cut], y) for cut in scores}
     # All images first, the longest fit, lest it be waited for in the end.
     parts = [np.full(len(y), True), *(part for cut in folds for part in outside_each(folds[cut]))]
     with joblib_progress(None, "fit binary sgd"):
         trained, *models = fit_each(build(params, X), X, y, parts)
     for cut, path in scores.items():
-        n_folds = int(folds[cut].max()) + 1
-        of_cut, models = models[:n_folds], models[n_folds:]
+        of_cut, models = models[: section.folds], models[section.folds :]
         save_group(path, scores=join_scores(of_cut, X, folds[cut]), folds=folds[cut])
     save_group(answers_out, **answers(trained, X[:1], test, decimals=4))
     model_out.parent.mkdir(parents=True, exist_ok=True)
