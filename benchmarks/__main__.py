@@ -46,9 +46,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from stages._neighbors import nearest
-from stages._params.base import read
-from stages._params.neighbors import Neighbors
+from stages.common.params import read
+from stages.neighbors.search import nearest
 
 ROOT = Path(__file__).parent.parent
 # `python` and `dvc` are those of the environment that runs the benchmark.
@@ -138,28 +137,29 @@ def augmented(mnist: Mnist) -> None:
     classifier.fit(np.concatenate(images), np.tile(mnist.y, 5)).predict(mnist.X_test)
 
 
+DETECTOR = ["label", "fit@binary_sgd"]
 # Cell, what it does, the notebook's way, and the stages that answer it. A stage that answers
 # several cells is named with each, and counted once; cells of the same stages stand together.
 CELLS: list[tuple[str, str, Callable[[Mnist], Any], list[str]]] = [
-    ("In 10", "SGD detector", lambda m: sgd().fit(m.X, m.fives), ["fit_binary_sgd"]),
-    ("In 12", "its shuffled folds", shuffled_folds, ["fit_binary_sgd"]),
+    ("In 10", "SGD detector", lambda m: sgd().fit(m.X, m.fives), DETECTOR),
+    ("In 12", "its shuffled folds", shuffled_folds, DETECTOR),
     (
         "In 13",
         "its folds",
         lambda m: cross_val_score(sgd(), m.X, m.fives, cv=3),
-        ["fit_binary_sgd"],
+        DETECTOR,
     ),
     (
         "In 16",
         "its predictions",
         lambda m: cross_val_predict(sgd(), m.X, m.fives, cv=3),
-        ["fit_binary_sgd"],
+        DETECTOR,
     ),
     (
         "In 24",
         "its scores",
         lambda m: cross_val_predict(sgd(), m.X, m.fives, cv=3, method="decision_function"),
-        ["fit_binary_sgd"],
+        DETECTOR,
     ),
     (
         "In 36",
@@ -167,33 +167,33 @@ CELLS: list[tuple[str, str, Callable[[Mnist], Any], list[str]]] = [
         lambda m: cross_val_predict(
             RandomForestClassifier(random_state=42), m.X, m.fives, cv=3, method="predict_proba"
         ),
-        ["cross_validate_binary@forest"],
+        ["fit@binary_forest"],
     ),
-    ("In 40", "SVC", lambda m: SVC().fit(m.X, m.y).predict(m.X[:1]), ["train_svc@svc"]),
+    ("In 40", "SVC", lambda m: SVC().fit(m.X, m.y).predict(m.X[:1]), ["fit@digits_svc"]),
     (
         "In 46",
         "one-vs-rest SVC",
         lambda m: OneVsRestClassifier(SVC()).fit(m.X, m.y).predict(m.X[:1]),
-        ["train_svc@ovr_svc"],
+        ["fit@digits_ovr_svc"],
     ),
-    ("In 48", "ten-class SGD", lambda m: sgd().fit(m.X, m.y), ["train_digits"]),
+    ("In 48", "ten-class SGD", lambda m: sgd().fit(m.X, m.y), ["fit@digits_sgd"]),
     (
         "In 50",
         "its folds",
         lambda m: cross_val_score(sgd(), m.X, m.y, cv=3),
-        ["cross_validate_digits@sgd"],
+        ["fit@digits_sgd"],
     ),
     (
         "In 51",
         "its folds, scaled",
         lambda m: cross_val_score(sgd(), m.scaled, m.y, cv=3),
-        ["cross_validate_digits@sgd_scaled"],
+        ["fit@digits_sgd_scaled"],
     ),
     (
         "In 52",
         "its predictions, scaled",
         lambda m: cross_val_predict(sgd(), m.scaled, m.y, cv=3),
-        ["cross_validate_digits@sgd_scaled"],
+        ["fit@digits_sgd_scaled"],
     ),
     (
         "In 61-64",
@@ -226,8 +226,7 @@ CELLS: list[tuple[str, str, Callable[[Mnist], Any], list[str]]] = [
         [
             "check_params",
             "gallery",
-            "cross_validate_binary@never",
-            "train_binary_forest",
+            "fit@binary_dummy",
             "evaluate_binary",
             "evaluate_digits",
             "analyse_errors",
@@ -364,7 +363,7 @@ def main(quick: bool = False, full: bool = False) -> None:
         measure(cell, partial(timed, partial(notebook, mnist)))
         for stage in stages:
             measure(stage, partial(run, commands[stage], here))
-    k = read(here / "params.yaml", "neighbors", Neighbors).k
+    k = read(here / "params.yaml", "neighbors.k")
     for which, parts in SEARCHES.items():
         queries, images = (
             np.load(here / "data" / part / "images.npy", mmap_mode="r") for part in parts

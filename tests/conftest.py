@@ -1,11 +1,10 @@
-"""Fixtures: 5,000 real digits."""
+"""What all tests have: an option, and 5,000 real digits."""
 
 from pathlib import Path
 
 import pytest
 
-from stages._sources import Mnist, sample
-from tests.clone import Clone
+from stages.data.sources import Mnist, sample
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,29 +13,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether to take the time for every stage, and not for a few."""
-    return bool(request.config.getoption("--thorough"))
-
-
-@pytest.fixture(scope="session")
 def digits() -> Mnist:
     """Images (5000, 28, 28) and labels (5000,)."""
     return sample(Path())
-
-
-@pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The DAG run once, with fewer passes and trees than the notebook's."""
-    made = Clone(tmp_path_factory.mktemp("digitline"), tmp_path_factory.mktemp("trace"))
-    made.edit(
-        data__source="sample",
-        split__n_train=4000,
-        sgd__max_iter=20,
-        sgd_scaled__max_iter=20,
-        forest__n_estimators=10,
-    )
-    ran = made.repro()
-    assert {"fetch", "train_svc@svc", "compare_notebook"} <= ran
-    made.commit("The sample")
-    return made

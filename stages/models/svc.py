@@ -1,17 +1,132 @@
-"""Support vector machine, one-vs-one inside (In 40)."""
+"""Support vector machines with an RBF kernel: one-vs-one (In 40) and one-vs-rest (In 46).
 
-from pathlib import Path
+scikit-learn's SVC, or Intel's faster one where it is installed: ``DIGITLINE_ACCELERATOR``
+(``auto``, ``on`` or ``off``; ``auto`` if unset) chooses. It is an environment variable and not a
+parameter because both solve the same problem, to the same tolerance (1e-3). On MNIST all 10,000
+test predictions are the same; before they are rounded, the ten scores of the first digit differ by
+1e-5 at most (one-vs-one) and 4e-4 (one-vs-rest).
+"""
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
+from sklearn.utils import gen_batches
+from sklearn.utils.multiclass import _ovr_decision_function
 
-from stages._accelerator import svc_class
-from stages._params.base import read
-from stages._params.svc import Svc
+from stages.common.errors import UserError
+
+# The coefficients depend, within the tolerance, on the CPU, its cores and the accelerator.
+PORTABLE = False
+# Their kernel is 80 MB with 10,000 support vectors.
+IMAGES_AT_ONCE = 1000
 
 
-def build(params: Path, X: NDArray[Any]) -> SVC:
-    """The model that section ``svc`` describes, unfitted; ``X`` plays no part."""
-    svc = read(params, "svc", Svc)
-    return svc_class()(C=svc.C, gamma=svc.gamma)
+def svc_class() -> type[SVC]:
+    """:class:`sklearn.svm.SVC` or scikit-learn-intelex's subclass of it.
+
+    Raises:
+        UserError: The variable is none of the three, or ``on`` where it is not installed.
+    """
+    choice = os.environ.get("DIGITLINE_ACCELERATOR", "auto")
+    installed = find_spec("sklearnex") is not None
+    if choice not in {"auto", "on", "off"}:
+        raise UserError(f"DIGITLINE_ACCELERATOR is {choice!r}, but should be auto, on or off")
+    if choice == "on" and not installed:
+        raise UserError("DIGITLINE_ACCELERATOR is on, but scikit-learn-intelex is not installed")
+    if choice == "off" or not installed:
+        return SVC
+    return import_module("sklearnex.svm").SVC
+
+
+class OneVsOneSVC(ClassifierMixin, BaseEstimator):
+    """An SVC whose decisions between more than two classes are computed from its support vectors.
+
+    The accelerated SVC (2026.2, on an Intel CPU with AVX-512) decides some pairs of classes
+    wrongly, by up to 1.5, unless it is asked about one or two images at a time. What it has
+    learned is right.
+
+    Args:
+        svc: An unfitted :class:`sklearn.svm.SVC` with an RBF kernel; its pixels are in single
+            precision.
+        n_jobs: Not none if ``svc`` uses several cores by itself, so that ``fit_each`` fits one at a
+            time.
+
+    Attributes:
+        svc_: The fitted one.
+        classes_: (n_classes,).
+        intercept_: (n_pairs,), of each pair of classes.
+    """
+
+    def __init__(self, svc: SVC, n_jobs: int | None) -> None:
+        self.svc = svc
+        self.n_jobs = n_jobs
+
+    def fit(self, X: NDArray, y: NDArray) -> "OneVsOneSVC":
+        """Fit on ``X`` (n, n_pixels) and ``y`` (n,)."""
+        self.svc_ = clone(self.svc).fit(np.float32(X), y)
+        self.classes_, self.intercept_ = self.svc_.classes_, self.svc_.intercept_
+        return self
+
+    def pairs(self, X: NDArray) -> NDArray[np.float64]:
+        """For each pair of classes, (n, n_pairs): above 0 for the first one, else for the second.
+
+        The coefficients of LIBSVM lie by the class of their support vector and the other class of
+        the pair: https://scikit-learn.org/stable/modules/svm.html#multi-class-classification.
+        """
+        svc, ends = self.svc_, np.cumsum(self.svc_.n_support_)
+        of_class = [slice(end - n, end) for n, end in zip(svc.n_support_, ends, strict=True)]
+        decisions = np.empty((len(X), len(svc.intercept_)))
+        for rows in gen_batches(len(X), IMAGES_AT_ONCE):
+            kernel = rbf_kernel(X[rows].astype(float), svc.support_vectors_, gamma=svc._gamma)
+            for pair, (i, j) in enumerate(combinations(range(len(self.classes_)), 2)):
+                first, second = of_class[i], of_class[j]
+                decisions[rows, pair] = (
+                    kernel[:, first] @ svc.dual_coef_[j - 1, first]
+                    + kernel[:, second] @ svc.dual_coef_[i, second]
+                    + svc.intercept_[pair]
+                )
+        return decisions
+
+    def decision_function(self, X: NDArray) -> NDArray[np.float64]:
+        """(n, n_classes): the votes for each class and, below 1/3, how clear they are."""
+        if len(self.classes_) == 2:
+            return self.svc_.decision_function(np.float32(X))
+        decisions = self.pairs(X)
+        return _ovr_decision_function(decisions < 0, -decisions, len(self.classes_))
+
+    def predict(self, X: NDArray) -> NDArray:
+        """The class with the most votes, (n,); of several, the first."""
+        if len(self.classes_) == 2:
+            return self.svc_.predict(np.float32(X))
+        return self.classes_[np.rint(self.decision_function(X)).argmax(axis=1)]
+
+
+def build(
+    X: NDArray[Any], C: float, gamma: float | str, multiclass: str
+) -> OneVsOneSVC | OneVsRestClassifier:
+    """An unfitted SVC on pixels in single precision; ``X`` plays no part.
+
+    Args:
+        X: All training images, (n, 784).
+        C: The inverse of the regularisation's strength.
+        gamma: The kernel's coefficient, or ``scale`` or ``auto``.
+        multiclass: ``one_vs_one``, which an SVC does by itself, or ``one_vs_rest``.
+    """
+    kind = svc_class()
+    svc = kind(C=C, gamma=gamma)
+    if multiclass == "one_vs_one":
+        return OneVsOneSVC(svc, n_jobs=None if kind is SVC else -1)
+    binary = make_pipeline(FunctionTransformer(np.float32), svc)
+    # Those of the accelerated SVC use all cores, one after another.
+    return OneVsRestClassifier(binary, n_jobs=-1 if kind is SVC else 1)

@@ -1,0 +1,51 @@
+"""Arrays on disk: ``.npy`` for images and labels, ``.npz`` for the few that belong together."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def load(path: Path) -> NDArray[Any]:
+    """The array of a ``.npy`` file, mapped read-only.
+
+    Images are (n, 28, 28) uint8, digits (n,) uint8, and answers to a yes-or-no question (n,) bool.
+    """
+    array: NDArray[Any] = np.load(path, mmap_mode="r")
+    return array
+
+
+def save(path: Path, array: NDArray) -> None:
+    """Write one array to a ``.npy`` file.
+
+    Raises:
+        OSError: The file could not be written, with the number that says why.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        np.save(path, array)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # NumPy's own error, without a number, for an array that was written only in part.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+
+
+def load_group(path: Path) -> dict[str, NDArray]:
+    """The arrays of a ``.npz`` file by name."""
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def save_group(path: Path, **arrays: NDArray) -> None:
+    """Write named arrays to a ``.npz`` file; the same arrays give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def as_rows(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One row of 784 pixels per image: a view (n, 784) of images (n, 28, 28)."""
+    return images.reshape(len(images), -1)

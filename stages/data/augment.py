@@ -1,0 +1,83 @@
+"""Stage augment: the training set and one shifted copy per shift, shuffled (Exercise 2)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common.arrays import load, save
+from stages.common.errors import UserError
+from stages.common.params import read
+from stages.output.pictures import save_panels
+
+DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
+
+
+def shifted(images: NDArray[np.uint8], right: int, down: int) -> NDArray[np.uint8]:
+    """Images (n, height, width) moved by whole pixels; what comes in is blank.
+
+    The same as :func:`scipy.ndimage.shift` with ``cval=0``, without its interpolation.
+    """
+    height, width = images.shape[1:]
+    moved = np.zeros_like(images)
+    moved[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = images[
+        :, max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)
+    ]
+    return moved
+
+
+def augment(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    shifts: Sequence[Sequence[int]],
+    seed: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The images and their shifted copies, shuffled together.
+
+    Args:
+        images: (n, 28, 28).
+        labels: (n,).
+        shifts: m shifts, each right and down in pixels.
+        seed: The seed of the shuffle, by :class:`numpy.random.RandomState`, whose stream is frozen.
+
+    Returns:
+        Images (n * (m + 1), 28, 28) and their labels.
+    """
+    n = len(images)
+    copies = [(0, 0), *shifts]
+    order = np.random.RandomState(seed).permutation(n * len(copies))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    augmented = np.empty((len(order), *images.shape[1:]), dtype=images.dtype)
+    # Copy by copy into its place, so that memory holds the result only once.
+    for places, (right, down) in zip(place.reshape(-1, n), copies, strict=True):
+        augmented[places] = shifted(images, right, down)
+    return augmented, labels[order % n]
+
+
+def main(
+    params: Path,
+    images: Path,
+    labels: Path,
+    augmented_images: Path,
+    augmented_labels: Path,
+    picture: Path,
+) -> None:
+    """Write the augmented training set, and a picture of one digit shifted far enough to see."""
+    section, train = read(params, "augment"), load(images)
+    shown, pixels = section["picture"]["image"], section["picture"]["pixels"]
+    if shown >= len(train):
+        raise UserError(
+            f"params.yaml: augment.picture.image is {shown}, "
+            f"but should be less than the {len(train):,} training images"
+        )
+    new_images, new_labels = augment(train, load(labels), section["shifts"], section["seed"])
+    save(augmented_images, new_images)
+    save(augmented_labels, new_labels)
+    digit = train[shown : shown + 1]
+    moved = [
+        shifted(digit, right * pixels, down * pixels)[0] for right, down in DIRECTIONS.values()
+    ]
+    titles = ["original", *(f"{pixels} px {direction}" for direction in DIRECTIONS)]
+    save_panels(picture, [digit[0], *moved], titles, 5, 1.8)

@@ -1,0 +1,66 @@
+"""Stage analyse_errors: which digits are taken for which (In 52-59)."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
+
+from stages.common.arrays import load, load_group
+from stages.common.params import read
+from stages.output.pictures import INCHES_PER_DIGIT, save_matrix, save_panels, sheet
+from stages.output.tables import write_csv
+
+EXAMPLES_A_SIDE = 3
+
+
+def long_form(matrix: NDArray, name: str, diagonal: bool) -> dict[str, NDArray]:
+    """A confusion matrix (10, 10) as columns ``actual``, ``predicted`` and ``name``."""
+    actual, predicted = np.nonzero(np.ones_like(matrix) if diagonal else ~np.eye(10, dtype=bool))
+    return {"actual": actual, "predicted": predicted, name: matrix[actual, predicted]}
+
+
+def panel(
+    images: NDArray[np.uint8], chosen: NDArray[np.bool_], n_examples: int, n_columns: int
+) -> NDArray[np.uint8]:
+    """The first ``n_examples`` chosen images (n, 28, 28) in one picture, blank where missing."""
+    examples = np.zeros((n_examples, *images.shape[1:]), dtype=images.dtype)
+    first = np.flatnonzero(chosen)[:n_examples]
+    examples[: len(first)] = images[first]
+    return sheet(examples, n_columns)
+
+
+def main(
+    params: Path,
+    images: Path,
+    labels: Path,
+    out_of_fold: Path,
+    confusion: Path,
+    errors: Path,
+    panels: Path,
+    examples: Path,
+) -> None:
+    """Write the confusion matrix, its errors as shares of each digit, and pictures of them.
+
+    ``panels`` has a picture of each of the four cells of a pair of digits, ``examples`` a few
+    images of every cell.
+    """
+    pair, n_examples = read(params, "errors.pair"), read(params, "errors.n_examples")
+    y, predictions = load(labels), load_group(out_of_fold)["scores"].argmax(axis=1)
+    matrix = confusion_matrix(y, predictions, labels=np.arange(10))
+    write_csv(confusion, long_form(matrix, "count", diagonal=True))
+    shares = matrix / matrix.sum(axis=1, keepdims=True)
+    write_csv(errors, long_form(shares, "share", diagonal=False))
+    digits = load(images)
+
+    def cell(actual: int, predicted: int, n_examples: int, n_columns: int) -> NDArray[np.uint8]:
+        return panel(digits, (y == actual) & (predictions == predicted), n_examples, n_columns)
+
+    n, known = EXAMPLES_A_SIDE, range(10)
+    tiles = np.array([[cell(a, p, n * n, n) for p in known] for a in known])
+    save_matrix(examples, tiles, "row: actual\ncolumn:\npredicted")
+    n_columns = int(np.ceil(n_examples**0.5))
+    cells = [(actual, predicted) for actual in pair for predicted in pair]
+    pictures = [cell(a, p, n_examples, n_columns) for a, p in cells]
+    titles = [f"{a} classified as {p}: {matrix[a, p]:,}" for a, p in cells]
+    save_panels(panels, pictures, titles, 2, n_columns * INCHES_PER_DIGIT * 1.3)

@@ -1,0 +1,60 @@
+"""Stage evaluate_digits: the ten-class models (In 40-51)."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common.arrays import load, load_group
+from stages.evaluate.accuracy import fold_accuracies
+from stages.output.tables import Metrics, write_metrics
+
+
+def cross_validated(y: NDArray[np.uint8], scores: NDArray, folds: NDArray[np.uint8]) -> Metrics:
+    """The accuracy in each fold: the digit of the highest out-of-fold score against ``y``.
+
+    Args:
+        y: (n,).
+        scores: (n, 10).
+        folds: (n,), the fold of each image, from 0.
+    """
+    return {"accuracy": fold_accuracies(scores.argmax(axis=1) == y, folds)}
+
+
+def trained(y_test: NDArray[np.uint8], said: dict[str, NDArray]) -> Metrics:
+    """What a model trained on all images is worth.
+
+    Args:
+        y_test: (n,).
+        said: What :func:`stages.models.fit.predictions` returns.
+    """
+    scores = {f"score_{digit}": score for digit, score in enumerate(said["first_scores"])}
+    return {
+        "test_accuracy": np.mean(said["predictions"] == y_test),
+        "first_digit": {"prediction": said["first_prediction"], **scores},
+        "n_estimators": said["n_estimators"],
+        "n_problems": said["n_problems"],
+    }
+
+
+def main(
+    labels: Path,
+    test_labels: Path,
+    out_of_fold: dict[str, Path],
+    predictions: dict[str, Path],
+    metrics: dict[str, Path],
+) -> None:
+    """Write the metrics of every model.
+
+    The notebook cross-validates ``sgd_scaled`` without training it, and trains the SVCs without
+    cross-validating them: each file has what there is.
+    """
+    y, y_test = load(labels), load(test_labels)
+    for model, path in metrics.items():
+        report: Metrics = {}
+        if model in predictions:
+            report = {**report, **trained(y_test, load_group(predictions[model]))}
+        if model in out_of_fold:
+            group = load_group(out_of_fold[model])
+            report = {**report, **cross_validated(y, group["scores"], group["folds"])}
+        write_metrics(path, report)

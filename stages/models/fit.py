@@ -1,0 +1,230 @@
+"""Stage fit: one model on labels, trained and cross-validated (In 10-16, 33, 40-52).
+
+Keeps the scores of each image by a model that was fitted without it. Every threshold, curve and
+metric is computed from them afterwards; nothing is fitted twice.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import joblib
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import Pipeline
+
+from stages.common.arrays import as_rows, load, save_group
+from stages.common.folds import fold_numbers
+from stages.common.params import read
+from stages.common.progress import joblib_progress
+
+Cut = Literal["in_order", "stratified", "shuffled"]
+
+
+def cut_folds(
+    cut: Cut, y: NDArray, n_folds: int, shuffle_seed: int | None = None
+) -> NDArray[np.uint8]:
+    """The fold that each image is tested in, (n,), from 0.
+
+    Args:
+        cut: ``stratified`` as for a classifier (In 13), ``shuffled`` the same after a shuffle
+            (In 12), ``in_order`` as for the notebook's never-5, which is no classifier to
+            scikit-learn (In 15).
+        y: (n,).
+        n_folds: How many folds.
+        shuffle_seed: The seed of ``shuffled``.
+    """
+    if cut == "in_order":
+        return fold_numbers(KFold(n_folds), y)
+    shuffle = cut == "shuffled"
+    return fold_numbers(StratifiedKFold(n_folds, shuffle=shuffle, random_state=shuffle_seed), y)
+
+
+def fit_each(
+    model: BaseEstimator, X: NDArray, y: NDArray, parts: Sequence[NDArray[np.bool_]], label: str
+) -> list[Any]:
+    """A model fitted on each part of the images, all at once, the largest parts first.
+
+    Args:
+        model: An unfitted classifier. Where it has ``problems`` and ``join``, as
+            :class:`stages.models.sgd.OneVsRestSGD`, these are fitted side by side, too.
+        X: (n, 784).
+        y: (n,).
+        parts: (n,) each, whether an image belongs to the part.
+        label: The label of the progress bar.
+    """
+    models = [clone(model) for _ in parts]
+    owners: list[int] = []
+
+    # A generator, so that the images of a part are in memory only while it is fitted.
+    def tasks() -> Iterable[tuple[Callable[..., Any], Any, Any]]:
+        for i in sorted(range(len(parts)), key=lambda i: -int(parts[i].sum())):
+            for solve in problems(models[i], X[parts[i]], y[parts[i]]):
+                owners.append(i)
+                yield delayed(solve)()
+
+    # Threads, because the fits release the GIL. A model that uses several cores by itself is fitted
+    # on one part after another.
+    n_jobs = None if getattr(model, "n_jobs", None) else -1
+    total = len(parts) * model.n_problems(y) if hasattr(model, "n_problems") else None
+    # OneVsRestClassifier would take processes.
+    with joblib_progress(total, label), parallel_config(backend="threading"):
+        solved = Parallel(n_jobs=n_jobs)(tasks())
+    return [
+        join(each, [result for owner, result in zip(owners, solved, strict=True) if owner == i])
+        for i, each in enumerate(models)
+    ]
+
+
+def fit_cuts(
+    model: BaseEstimator,
+    X: NDArray,
+    y: NDArray,
+    cuts: Mapping[str, NDArray[np.uint8] | None],
+    label: str = "fit",
+) -> dict[str, list[Any]]:
+    """For each cut, the models fitted outside of each of its folds.
+
+    Args:
+        model: An unfitted classifier.
+        X: (n, 784).
+        y: (n,).
+        cuts: The folds of each cut, (n,), as :func:`cut_folds` returns them. None stands for no
+            fold: one model is fitted on all images.
+        label: The label of the progress bar.
+    """
+    parts = {
+        cut: [np.full(len(y), True)] if folds is None else outside_each(folds)
+        for cut, folds in cuts.items()
+    }
+    fitted = iter(fit_each(model, X, y, list(chain(*parts.values())), label))
+    return {cut: [next(fitted) for _ in of_cut] for cut, of_cut in parts.items()}
+
+
+def outside_each(folds: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
+    """For each fold, (n,): whether an image is outside, and may train the fold's model."""
+    return [folds != fold for fold in np.unique(folds)]
+
+
+def problems(model: Any, X: NDArray, y: NDArray) -> Iterable[Callable[[], Any]]:
+    """The independent problems that fitting ``model`` consists of: one, unless it names more."""
+    return model.problems(X, y) if hasattr(model, "problems") else [partial(model.fit, X, y)]
+
+
+def join(model: Any, solved: Sequence[Any]) -> BaseEstimator:
+    """``model``, fitted, from what its problems returned."""
+    return model.join(solved) if hasattr(model, "join") else solved[0]
+
+
+def scores(model: Any, X: ArrayLike) -> NDArray[np.float64]:
+    """The decision function of a fitted classifier, or its probabilities where it has none.
+
+    Args:
+        model: A fitted classifier, or a pipeline that ends in one.
+        X: (n, 784).
+
+    Returns:
+        (n,) for two classes (the score of the second one), else (n, n_classes).
+    """
+    if hasattr(model, "decision_function"):
+        return np.asarray(model.decision_function(X), dtype=np.float64)
+    probabilities: NDArray[np.float64] = model.predict_proba(X)
+    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
+
+
+def out_of_fold_scores(
+    models: Sequence[Any], X: NDArray, folds: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """The scores of each image by the model that was fitted on the other folds' images.
+
+    They are those of :func:`sklearn.model_selection.cross_val_predict` with these folds.
+
+    Args:
+        models: A fitted one for each fold.
+        X: (n, 784).
+        folds: (n,), the fold that each image is tested in.
+
+    Returns:
+        (n,) for two classes (the score of the second one), else (n, n_classes).
+    """
+    parts = [scores(model, X[folds == fold]) for fold, model in enumerate(models)]
+    together = np.empty((len(X), *parts[0].shape[1:]))
+    for fold, part in enumerate(parts):
+        together[folds == fold] = part
+    return together
+
+
+def predictions(model: Any, first: NDArray, test: NDArray, decimals: int) -> dict[str, NDArray]:
+    """What a model trained on all training images says.
+
+    Args:
+        model: A fitted classifier.
+        first: The first training image, (1, 784).
+        test: The test images, (n, 784).
+        decimals: To how many ``first_scores`` are rounded.
+
+    Returns:
+        ``first_prediction`` (); ``first_scores`` (1,) for two classes, else (n_classes,);
+        ``predictions`` (n,); ``n_estimators`` (), how many models were fitted; ``n_problems``
+        (), how many intercepts they have: 45 for the pairs of ten classes, for an SVC.
+    """
+    last: Any = plain(model)
+    last = last[-1] if isinstance(last, Pipeline) else last
+    n_estimators = len(getattr(last, "estimators_", [last]))
+    intercepts = getattr(last, "intercept_", np.empty(n_estimators))
+    return {
+        "first_prediction": model.predict(first)[0],
+        "first_scores": np.round(scores(model, first).ravel(), decimals),
+        "predictions": model.predict(test),
+        "n_estimators": np.array(n_estimators),
+        "n_problems": np.array(np.size(intercepts)),
+    }
+
+
+def plain(model: Any) -> BaseEstimator:
+    """``model`` as a class of scikit-learn's, which loads without this repository."""
+    return model.plain() if hasattr(model, "plain") else model
+
+
+def main(
+    params: Path,
+    model: str,
+    section: str,
+    train_on: list[Literal["all"] | Cut],
+    images: Path,
+    labels: Path,
+    test_images: Path,
+    out: Path,
+) -> None:
+    """Fit ``stages/models/{model}.py``, with the values of a section of ``params``.
+
+    For ``all`` images, write ``predictions.npz`` and, if its bytes are the same on any machine,
+    ``model.joblib``; for each cut of folds, ``scores`` and ``folds`` as ``{cut}.npz``.
+    """
+    X, y, test = as_rows(load(images)), np.asarray(load(labels)), as_rows(load(test_images))
+    cuts: dict[str, NDArray[np.uint8] | None] = {}
+    for cut in train_on:
+        if cut == "all":
+            cuts[cut] = None
+        else:
+            seed = read(params, "cross_validate.shuffle_seed") if cut == "shuffled" else None
+            cuts[cut] = cut_folds(cut, y, read(params, "cross_validate.n_folds"), seed)
+    module = import_module(f"stages.models.{model}")
+    estimator = module.build(X, **read(params, section))
+    fitted = fit_cuts(estimator, X, y, cuts, f"fit {out.name}")
+    for name, folds in cuts.items():
+        if folds is None:
+            (trained,) = fitted[name]
+            decimals = 4 if module.PORTABLE else 2
+            save_group(out / "predictions.npz", **predictions(trained, X[:1], test, decimals))
+            if module.PORTABLE:
+                joblib.dump(plain(trained), out / "model.joblib")
+        else:
+            scores_of_cut = out_of_fold_scores(fitted[name], X, folds)
+            save_group(out / f"{name}.npz", scores=scores_of_cut, folds=folds)

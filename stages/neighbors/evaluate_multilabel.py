@@ -1,0 +1,56 @@
+"""Stage evaluate_multilabel: two labels a digit, "large" and "odd" (In 60-65)."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import eye_array
+from sklearn.metrics import f1_score
+from sklearn.model_selection import KFold, PredefinedSplit, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+
+from stages.common.arrays import load, load_group
+from stages.common.folds import fold_numbers
+from stages.common.params import read
+from stages.neighbors.knn import outside_folds, sparse_distances
+from stages.output.tables import Metrics, write_metrics
+
+
+def multilabels(y: NDArray[np.uint8], large_from: int) -> NDArray[np.bool_]:
+    """Whether each digit is large (at least ``large_from``), and whether it is odd: (n, 2)."""
+    return np.column_stack([y >= large_from, y % 2 == 1])
+
+
+def multilabel_metrics(
+    first: NDArray[np.bool_], y: NDArray[np.bool_], predictions: NDArray[np.bool_]
+) -> Metrics:
+    """The two labels predicted for the first digit, and F1 over all out-of-fold predictions.
+
+    Args:
+        first: (2,).
+        y: (n, 2), the true labels.
+        predictions: (n, 2), out of fold.
+    """
+    return {
+        "first_digit": {"large": bool(first[0]), "odd": bool(first[1])},
+        "f1": {
+            average: f1_score(y, predictions, average=average) for average in ("macro", "weighted")
+        },
+    }
+
+
+def main(params: Path, images: Path, labels: Path, neighbors: Path, metrics: Path) -> None:
+    """Cross-validate both labels over the neighbours."""
+    section = read(params, "multilabel")
+    n_neighbors = section["n_neighbors"]
+    y = multilabels(load(labels), section["large_from"])
+    found = load_group(neighbors)
+    # The folds that cross_val_predict cuts for two labels: in order, not stratified.
+    folds = fold_numbers(KFold(section["n_folds"]), y)
+    distances = outside_folds(found, load(images), folds, n_neighbors)
+    classifier = KNeighborsClassifier(n_neighbors, metric="precomputed")
+    predictions = cross_val_predict(classifier, distances, y, cv=PredefinedSplit(folds))
+    first_row = sparse_distances(found["indices"][:1], found["squared_distances"][:1], len(y))
+    # scikit-learn sorts the distances among the training images, which play no part.
+    first = classifier.fit(eye_array(len(y), format="csr"), y).predict(first_row)[0]
+    write_metrics(metrics, multilabel_metrics(first, y, predictions))

@@ -1,0 +1,51 @@
+"""Stage report: the notebook's story on one page, with this run's figures, charts and pictures."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from stages.common.params import read
+from stages.report.render import picture, render
+
+
+def tree(folder: Path) -> dict[str, Any]:
+    """The JSON files below ``folder``, nested by the names of folders and files."""
+    return {
+        path.stem: tree(path) if path.is_dir() else json.loads(path.read_text())
+        for path in sorted(folder.iterdir())
+    }
+
+
+def table(path: Path) -> list[list[str]]:
+    """The lines of a CSV file, its header first."""
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def main(
+    params: Path,
+    metrics: Path,
+    plots: Path,
+    pictures: Path,
+    notebook: Path,
+    charts: Path,
+    shared: Path,
+    template: Path,
+    vega: Path,
+    out: Path,
+) -> None:
+    """Write the page: ``charts`` has the Vega-Lite templates, ``plots`` the CSV that they draw."""
+    header, *lines = table(notebook)
+    page = render(
+        shared,
+        template,
+        vega.read_text(),
+        params=read(params, ""),
+        metrics=tree(metrics),
+        notebook=[dict(zip(header, line, strict=True)) for line in lines],
+        charts=tree(charts),
+        plots={path.stem: table(path) for path in sorted(plots.iterdir())},
+        pictures={path.stem: picture(path) for path in sorted(pictures.iterdir())},
+    )
+    out.write_text(page)

@@ -1,0 +1,28 @@
+"""The whole DAG on 5,000 real digits, run once for all tests of a module's worker."""
+
+import pytest
+
+from tests.support.clone import Clone
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether to take the time for every stage, and not for a few."""
+    return bool(request.config.getoption("--thorough"))
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The DAG run once, with fewer passes and trees than the notebook's."""
+    made = Clone(tmp_path_factory.mktemp("digitline"), tmp_path_factory.mktemp("trace"))
+    made.edit(
+        data__source="sample",
+        split__n_train=4000,
+        sgd__max_iter=20,
+        sgd_scaled__max_iter=20,
+        forest__n_estimators=10,
+    )
+    ran = made.repro()
+    assert {"fetch", "fit@digits_svc", "compare_notebook"} <= ran
+    made.commit("The sample")
+    return made

@@ -1,0 +1,152 @@
+"""The same bytes everywhere: the outputs of every stage, on what seem to be other machines.
+
+With ``--thorough`` also under every supported Python that is installed, in an environment of its
+own.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+from networkx import topological_sort
+
+from tests.support import ROOT
+from tests.support.clone import Clone, md5
+
+pytestmark = pytest.mark.skipif(
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"),
+    reason="cores are taken away, and CPUs named, as Linux on x86-64 does it",
+)
+
+SCRIPT = ROOT / "tests" / "support" / "in_one_process.py"
+# Compared with the clone's own run, on this machine's cores and CPU, with its settings. What the
+# libraries report must be what was asked for.
+MACHINES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "1 core, Haswell with AVX2, scikit-learn's SVC": (
+        {
+            "DIGITLINE_CORES": "1",
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_CORETYPE": "Haswell",
+            "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+            "DIGITLINE_ACCELERATOR": "off",
+            "LC_ALL": "C.UTF-8",
+            "TZ": "Asia/Kathmandu",
+            "DIGITLINE_UMASK": "077",
+            "PYTHONHASHSEED": "1",
+        },
+        {
+            "joblib's threads": 1,
+            "BLAS": ["Haswell"],
+            "numpy's features": ["X86_V3"],
+            "accelerator": False,
+            "locale": "C.UTF-8",
+            "time zone": "+0545",
+            "umask": "0o77",
+        },
+    ),
+    "4 threads, Nehalem with the baseline, the accelerator": (
+        {
+            "DIGITLINE_CORES": "4",
+            "OMP_NUM_THREADS": "4",
+            "OPENBLAS_CORETYPE": "Nehalem",
+            "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+            "DIGITLINE_ACCELERATOR": "auto",
+            "LC_ALL": "C",
+            "TZ": "Etc/GMT+12",
+            "DIGITLINE_UMASK": "002",
+            "PYTHONHASHSEED": "2",
+        },
+        {
+            "joblib's threads": 4,
+            "BLAS": ["Nehalem"],
+            "numpy's features": [],
+            "accelerator": True,
+            "locale": "C",
+            "time zone": "-1200",
+            "umask": "0o2",
+        },
+    ),
+    "2 cores, SkylakeX": (
+        {
+            "DIGITLINE_CORES": "2",
+            "OMP_NUM_THREADS": "2",
+            "OPENBLAS_CORETYPE": "SkylakeX",
+            "PYTHONHASHSEED": "3",
+        },
+        {"BLAS": ["SkylakeX"], "joblib's threads": 2},
+    ),
+}
+
+
+def commands(clone: Clone) -> list[str]:
+    """The command of every stage, in an order that they can run in."""
+    with Repo(str(clone.folder)) as repo:
+        # Its edges lead from a stage to those that it depends on.
+        return [stage.cmd for stage in reversed(list(topological_sort(repo.index.graph)))]
+
+
+def other_outs(clone: Clone, folder: Path, python: str, environment: dict[str, str]) -> Any:
+    """Run every stage in ``folder``; what the libraries report, and the outputs that differ."""
+    for name in ("stages", "params.yaml", "data/idx", ".dvc/plots"):
+        copy = shutil.copytree if (clone.folder / name).is_dir() else shutil.copy
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(clone.folder / name, folder / name)
+    (folder / "reports").mkdir()
+    done = subprocess.run(
+        [python, "-W", "ignore", str(SCRIPT)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), **environment},
+        input="\n".join(commands(clone)),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = clone.outs()
+    assert len(expected) > 50
+    assert any("/model.joblib" in path for path in expected)
+    differing = {path for path in expected if md5(folder / path) != expected[path]}
+    return json.loads(done.stdout.splitlines()[-1]), differing
+
+
+def avx512() -> bool:
+    """Whether this CPU has the instructions that OpenBLAS uses for SkylakeX."""
+    return "avx512f" in Path("/proc/cpuinfo").read_text()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_another_machine_makes_the_same_bytes(clone: Clone, tmp_path: Path, machine: str) -> None:
+    if "SkylakeX" in machine and not avx512():
+        pytest.skip("this CPU has no AVX-512")
+    environment, seen = MACHINES[machine]
+    folder = tmp_path / "a clone, elsewhere"
+    report, differing = other_outs(clone, folder, sys.executable, environment)
+    assert seen.items() <= report.items()
+    assert differing == set()
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_another_python_makes_the_same_bytes(
+    clone: Clone, tmp_path: Path, version: str, thorough: bool
+) -> None:
+    if not thorough:
+        pytest.skip("it installs an environment: --thorough")
+    pyenv = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+    python = next(map(str, pyenv), None) or shutil.which(f"python{version}")
+    if not python:
+        pytest.skip(f"Python {version} is not installed")
+    subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
+    installed = str(tmp_path / "venv" / "bin" / "python")
+    requirements = str(ROOT / "requirements.txt")
+    pip = [installed, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", requirements]
+    subprocess.run(pip, check=True, capture_output=True)
+    report, differing = other_outs(clone, tmp_path / "clone", installed, {})
+    assert report["python"] == version
+    assert differing == set()

@@ -1,0 +1,246 @@
+"""No stage uses what it does not declare: files, code, parameters, as it ran.
+
+The trace of a stage (tests/support/trace) has what its processes opened and read. A declared
+dependency that no stage uses is an error too: it would run for nothing.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.stage import PipelineStage
+from ruamel.yaml import YAML
+
+from tests.support.clone import Clone
+from tests.support.dag import NAMES, declared, outs, parameters, stages
+
+# Python's own, which no stage asks for, and the package, which holds no code.
+OWN = ("__pycache__",)
+PACKAGE = "stages/__init__.py"
+# What makes every stage wait for the check of the parameters, and git keep an empty folder.
+UNREAD = {"data/params.checked", "data/idx/.gitignore"}
+
+
+def events(clone: Clone, command: str) -> Iterator[tuple[str, Any]]:
+    """What the trace of the clone has of a command: kind and object of each event."""
+    for path in clone.trace.glob("*.jsonl"):
+        for line in path.read_text().splitlines():
+            traced, kind, what = json.loads(line)
+            if traced == command:
+                yield kind, what
+
+
+def leaves(clone: Clone, file: str, key: str) -> set[str]:
+    """All values below a key of a file of parameters, as ``key of file``."""
+
+    def below(value: Any, key: str) -> set[str]:
+        if not isinstance(value, dict):
+            return {f"{key} of {file}"}
+        return set().union(*(below(value[name], f"{key}.{name}".lstrip(".")) for name in value))
+
+    value = YAML(typ="safe").load(clone.folder / file)
+    for part in filter(None, key.split(".")):
+        value = value[part]
+    return below(value, key)
+
+
+PARAMETER_FILES = set().union(*(parameters(stage) for stage in stages().values()))
+
+
+def files(clone: Clone, path: str) -> set[str]:
+    """The path, or of a folder the files in it."""
+    folder = clone.folder / path
+    inside = folder.rglob("*") if folder.is_dir() else [folder]
+    return {
+        str(file.relative_to(clone.folder))
+        for file in inside
+        if not file.is_dir() and not set(file.parts) & set(OWN)
+    }
+
+
+def used(clone: Clone, stage: PipelineStage) -> dict[str, set[str]]:
+    """What a stage has read and written of the repository, and which parameters it has read."""
+    found: dict[str, set[str]] = {"read": set(), "write": set(), "param": set()}
+    for kind, what in events(clone, stage.cmd):
+        path = Path(what[0] if kind == "param" else what)
+        if path.parent.name == "__pycache__" and path.is_relative_to(clone.folder / "stages"):
+            kind, path = "read", path.parent.parent / f"{path.name.split('.')[0]}.py"
+        if not path.is_relative_to(clone.folder) or set(path.parts) & set(OWN):
+            continue
+        name = str(path.relative_to(clone.folder))
+        if kind == "param" and name in PARAMETER_FILES:
+            found[kind] |= leaves(clone, name, what[1])
+        elif kind != "param" and name not in PARAMETER_FILES | {PACKAGE}:
+            found[kind].add(name)
+    return found
+
+
+def discrepancies(clone: Clone, name: str) -> list[str]:
+    """A line for each thing that a stage uses undeclared, or declares and does not use."""
+    stage = stages(clone.folder)[name]
+    found = used(clone, stage)
+    keys = {
+        leaf
+        for file, keys in parameters(stage).items()
+        for key in keys
+        for leaf in leaves(clone, file, key)
+    }
+    deps = {path: files(clone, path) - UNREAD for path in declared(stage)}
+    written = {path: files(clone, path) for path in outs(stage)}
+    of_deps, of_outs = set().union(*deps.values()), set().union(*written.values())
+    read = found["read"] - of_outs
+    return [
+        *(f"{name} reads {path} undeclared" for path in sorted(read - of_deps)),
+        # Of a folder, one file: test_every_file_of_a_declared_folder_is_read asks for the others.
+        *(
+            f"{name} declares {path} and does not read it"
+            for path, inside in sorted(deps.items())
+            if inside and not inside & read
+        ),
+        *(f"{name} writes {path} undeclared" for path in sorted(found["write"] - of_outs)),
+        *(
+            f"{name} declares {path} and does not write it"
+            for path, inside in sorted(written.items())
+            if inside - found["write"]
+        ),
+        *(f"{name} reads {key} undeclared" for key in sorted(found["param"] - keys)),
+        *(f"{name} declares {key} and does not read it" for key in sorted(keys - found["param"])),
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stage_uses_what_it_declares(clone: Clone, name: str) -> None:
+    assert discrepancies(clone, name) == []
+
+
+def unread(clone: Clone) -> set[str]:
+    """The files of declared folders that no stage that declares the folder has read."""
+    inside, read = set(), set()
+    for stage in stages(clone.folder).values():
+        folders = {path for path in declared(stage) if (clone.folder / path).is_dir()}
+        declared_files = set().union(*(files(clone, path) - UNREAD for path in folders))
+        inside |= declared_files
+        read |= declared_files & used(clone, stage)["read"]
+    return inside - read
+
+
+def test_every_file_of_a_declared_folder_is_read(clone: Clone) -> None:
+    assert unread(clone) == set()
+    planted = clone.folder / "stages" / "common" / "unused.py"
+    planted.write_text("")
+    try:
+        assert unread(clone) == {"stages/common/unused.py"}
+    finally:
+        planted.unlink()
+
+
+def test_dvc_sees_every_file_of_a_declared_folder(clone: Clone) -> None:
+    """What .dvcignore names, or DVC ignores by itself, could change unseen."""
+    lock = YAML(typ="safe").load(clone.folder / "dvc.lock")
+    seen = {
+        dep["path"]: dep["nfiles"]
+        for stage in lock["stages"].values()
+        for dep in stage.get("deps", [])
+        if "nfiles" in dep
+    }
+    assert seen == {path: len(files(clone, path)) for path in seen}
+    assert {"stages/common", "stages/output", ".dvc/plots", "reports/metrics"} <= set(seen)
+
+
+@pytest.mark.parametrize("file", sorted(PARAMETER_FILES))
+def test_every_parameter_is_read_by_a_stage(clone: Clone, file: str) -> None:
+    read = set()
+    for stage in stages().values():
+        # A stage that reads the whole file shows nothing about a key.
+        if parameters(stage).get(file) != [""]:
+            read |= used(clone, stage)["param"]
+    assert leaves(clone, file, "") - read == set()
+
+
+CHECK = "    check_sizes(len(load(labels)), n_train)\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "found"),
+    [
+        pytest.param(
+            "dvc.yaml",
+            "      - ${mnist.labels}\n    outs:\n      - ${train.images}\n",
+            "    outs:\n      - ${train.images}\n",
+            "split reads data/mnist/labels.npy undeclared",
+            id="undeclared read",
+        ),
+        pytest.param(
+            "dvc.yaml",
+            "      - ${test.images}\n      - ${test.labels}\n\n  label:\n",
+            "      - ${test.images}\n\n  label:\n",
+            "split writes data/test/labels.npy undeclared",
+            id="write outside the outs",
+        ),
+        pytest.param(
+            "dvc.yaml",
+            "      - stages/data/split.py\n",
+            "      - stages/data/split.py\n      - README.md\n",
+            "split declares README.md and does not read it",
+            id="unused dependency",
+        ),
+        pytest.param(
+            "dvc.yaml",
+            "      - stages/data/split.py\n",
+            "      - stages/data/split.py\n      - stages/output\n",
+            "split declares stages/output and does not read it",
+            id="unused folder",
+        ),
+        pytest.param(
+            "stages/data/split.py",
+            "from pathlib import Path\n",
+            "from pathlib import Path\n\nimport stages.data.label\n",
+            "split reads stages/data/label.py undeclared",
+            id="forgotten import",
+        ),
+        pytest.param(
+            "dvc.yaml",
+            "      - split\n",
+            "      - split\n      - gallery\n",
+            "split declares gallery.n_digits of params.yaml and does not read it",
+            id="unread parameter",
+        ),
+        pytest.param(
+            "stages/data/split.py",
+            CHECK,
+            CHECK + '    read(params, "binary.target")\n',
+            "split reads binary.target of params.yaml undeclared",
+            id="undeclared parameter",
+        ),
+        pytest.param(
+            "dvc.yaml",
+            "      - ${libraries}: [numpy]\n      - split\n",
+            "      - split\n",
+            "split reads numpy of stages/libraries.yaml undeclared",
+            id="undeclared library",
+        ),
+    ],
+)
+def test_a_planted_fault_is_named(
+    clone: Clone, file: str, before: str, after: str, found: str
+) -> None:
+    path = clone.folder / file
+    text = path.read_text()
+    assert text.count(before) == 1
+    old_traces = set(clone.trace.glob("*.jsonl"))
+    kept = {trace: trace.rename(trace.with_suffix(".kept")) for trace in old_traces}
+    path.write_text(text.replace(before, after))
+    stages.cache_clear()
+    try:
+        clone.dvc("repro", "--single-item", "--force", "split")
+        assert discrepancies(clone, "split") == [found]
+    finally:
+        path.write_text(text)
+        stages.cache_clear()
+        for trace in clone.trace.glob("*.jsonl"):
+            trace.unlink()
+        for trace, moved in kept.items():
+            moved.rename(trace)
+        clone.undo()

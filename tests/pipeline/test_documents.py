@@ -1,0 +1,118 @@
+"""README.md and docs/ say what the repository does."""
+
+import json
+import re
+import sys
+from functools import reduce
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from sklearn.naive_bayes import GaussianNB
+
+from stages.data.sources import Mnist
+from stages.report.compare_notebook import find
+from tests.support import ROOT
+from tests.support.dag import NAMES, edges
+from tests.support.documents import section
+
+
+def test_the_results_are_those_of_the_reports() -> None:
+    rows = re.findall(
+        r"^\| (.+) \| \[(.+\.json)\]\(.+\) `(.+)` \| (.+) \|$",
+        section("README.md", "Results"),
+        re.M,
+    )
+    assert len(rows) > 10
+    for what, file, key, shown in rows:
+        (value,) = find(ROOT / "reports" / "metrics", file, (key,))
+        assert isinstance(value, int | float), what
+        decimals = len(shown.partition(".")[2])
+        assert f"{value:.{decimals}f}" == shown, what
+
+
+def test_the_speed_table_is_what_the_benchmark_printed() -> None:
+    rows = [
+        line
+        for line in (ROOT / "docs" / "speed.md").read_text().splitlines()
+        if line.startswith("|")
+    ]
+    assert len(rows) > 10
+    assert set(rows) <= set((ROOT / "benchmarks" / "full.md").read_text().splitlines())
+
+
+def test_the_times_of_edits_are_what_the_benchmark_printed() -> None:
+    printed = (ROOT / "benchmarks" / "warm.md").read_text()
+    seconds = dict(re.findall(r"^\| (.+) \| (\d+\.\d+) s \| .+ \|$", printed, re.M))
+    rows = re.findall(
+        r"^\| (.+?) \| .+? \| (\d+ (?:s|min)) \|$", section("README.md", "What reruns when"), re.M
+    )
+    assert len(rows) > 10
+    for edit, shown in rows:
+        time = float(seconds[edit])
+        assert shown == (f"{time:.0f} s" if time < 100 else f"{time / 60:.0f} min"), edit
+
+
+def test_the_drawn_graph_is_the_dag() -> None:
+    """Node for node and edge for edge, whatever the numbers that DVC gives the nodes."""
+    drawn = (ROOT / "docs" / "graph.md").read_text()
+    names = dict(re.findall(r'(node\d+)\["(.+)"\]', drawn))
+    arrows = {(names[a], names[b]) for a, b in re.findall(r"(node\d+)-->(node\d+)", drawn)}
+    groups = {name: name.split("@")[0] for name in NAMES}
+    assert arrows == {(groups[dep], groups[stage]) for stage, dep in edges()}
+    assert set(names.values()) == set(groups.values())
+
+
+def test_the_layout_names_what_there_is() -> None:
+    layout = section("README.md", "Layout").split("```")[1]
+    names = (re.split(" {2,}", line.strip())[0] for line in layout.splitlines())
+    named = {name for several in names for name in re.findall(r"[\w./]+", several)}
+    chapters = {f"{path.name}/" for path in (ROOT / "stages").iterdir() if path.is_dir()}
+    assert chapters - {"__pycache__/"} <= named
+    for name in named - chapters:
+        assert (ROOT / name).exists() or (ROOT / "stages" / name).exists(), name
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_example_of_a_test_passes_for_the_model_it_is_of(
+    digits: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CONTRIBUTING.md's, on a module such as its reader writes."""
+    module = ModuleType("stages.models.bayes")
+    vars(module)["build"] = lambda _, var_smoothing: GaussianNB(var_smoothing=var_smoothing)
+    monkeypatch.setitem(sys.modules, "stages.models.bayes", module)
+    monkeypatch.setattr("stages.models.bayes", module, raising=False)
+    code = (ROOT / "CONTRIBUTING.md").read_text().split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    names["test_bayes_is_scikit_learns"](digits)
+
+
+def test_every_key_it_names_is_in_params() -> None:
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    edits = re.findall(r"^\| `([a-z_.]+)`", section("README.md", "What reruns when"), re.M)
+    assert len(edits) > 5
+    for key in edits:
+        reduce(lambda value, part: value[part], key.split("."), params)
+
+
+def test_committed_reports_are_of_the_full_mnist() -> None:
+    data: Any = json.loads((ROOT / "reports" / "metrics" / "data.json").read_text())
+    assert data == {"images": 70000, "pixels": 784, "is_mnist": True}
+
+
+def test_pre_commit_has_the_pinned_ruff() -> None:
+    config = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")
+    pinned = re.search(r"^ruff==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
+    assert pinned is not None
+    assert config["repos"][0]["rev"] == f"v{pinned[1]}"

@@ -1,0 +1,161 @@
+"""dvc.yaml against the code: what a stage imports and what its command names, it declares."""
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.stage import PipelineStage
+from ruamel.yaml import YAML
+
+from stages.common.guard import LIBRARY_OF
+from tests.support import ROOT
+from tests.support.dag import NAMES, code, declared, edges, modules, outs, plots, stages
+
+MOST_CODE_DEPENDENCIES = 6
+
+
+def imported(path: Path) -> set[Path]:
+    """The modules of the repository that a module imports, itself included, all the way down."""
+    found = {path}
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            module = ROOT / (name.replace(".", "/") + ".py")
+            if name.startswith("stages.") and module.is_file() and module not in found:
+                found |= imported(module)
+    return found
+
+
+# They fetch, show progress, count threads, read parameters and options: no byte of an output is of
+# their making.
+TOOLS = {"pooch", "requests", "ruamel", "threadpoolctl", "tqdm", "tyro"}
+
+
+def test_every_library_that_makes_bytes_is_pinned_for_the_stages() -> None:
+    imported_modules = set()
+    for path in (ROOT / "stages").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported_modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported_modules.add(node.module.split(".")[0])
+    others = imported_modules - set(sys.stdlib_module_names) - {"stages"} - TOOLS
+    # By name, where the accelerator is chosen.
+    assert others | {"sklearnex"} == set(LIBRARY_OF)
+    pinned = YAML(typ="safe").load(ROOT / "stages" / "libraries.yaml")
+    assert set(pinned) == set(LIBRARY_OF.values())
+
+
+def words(stage: PipelineStage) -> list[str]:
+    return stage.cmd.split()
+
+
+def within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def test_the_package_holds_no_code() -> None:
+    """Every stage imports it, and none declares it."""
+    (docstring,) = ast.parse((ROOT / "stages" / "__init__.py").read_text()).body
+    assert isinstance(docstring, ast.Expr)
+    assert isinstance(docstring.value, ast.Constant)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_code_dependencies_are_the_imports(name: str) -> None:
+    stage = stages()[name]
+    entry = ["__main__", words(stage)[3]]
+    if "--model" in words(stage):
+        entry.append(f"models.{words(stage)[words(stage).index('--model') + 1]}")
+    paths = (ROOT / "stages" / f"{module.replace('.', '/')}.py" for module in entry)
+    needed = {str(path.relative_to(ROOT)) for path in set().union(*map(imported, paths))}
+    assert [path for path in needed if not any(within(path, dep) for dep in modules(stage))] == []
+    # A folder is there for one of its modules.
+    assert [dep for dep in modules(stage) if not any(within(path, dep) for path in needed)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_code_dependencies_are_few(name: str) -> None:
+    assert len(code(stages()[name])) <= MOST_CODE_DEPENDENCIES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_of_code_is_what_all_share(name: str) -> None:
+    """A stage that fits or searches does not run again for another way to write a report."""
+    folders = {path for path in modules(stages()[name]) if not Path(path).suffix}
+    assert folders <= {"stages/common", "stages/output"}
+    if name.startswith(("fit@", "find_neighbors@")):
+        assert "stages/output" not in folders
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_names_the_declared_paths(name: str) -> None:
+    stage = stages()[name]
+    named = {word for word in words(stage) if "/" in word}
+    data = declared(stage) - modules(stage)
+    written = outs(stage)
+    assert written <= named
+    # Of a folder, a command may name it and declare files below it, or the other way round.
+    for path in named - written:
+        assert any(within(path, dep) or within(dep, path) for dep in data), path
+    # Which a command need not name: the token of the check.
+    for dep in data - {"data/params.checked"}:
+        assert any(within(dep, word) for word in words(stage)), dep
+
+
+def test_every_stage_comes_after_the_check_of_the_parameters() -> None:
+    parents: dict[str, set[str]] = {}
+    for stage, dependency in edges():
+        parents.setdefault(stage, set()).add(dependency)
+    reached: set[str] = set()
+    todo = ["check_params"]
+    while todo:
+        known = todo.pop()
+        found = {stage for stage, deps in parents.items() if known in deps} - reached
+        reached |= found
+        todo += found
+    # Vega depends on no parameter.
+    assert sorted(reached) == [n for n in NAMES if n not in {"check_params", "bundle_vega"}]
+
+
+def test_dvc_lock_is_of_these_stages() -> None:
+    """DVC forgets no stage that was renamed."""
+    assert sorted(YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]) == NAMES
+
+
+def test_every_stage_says_what_it_does() -> None:
+    assert [name for name, stage in stages().items() if not stage.desc] == []
+
+
+def test_pictures_and_curves_are_all_plotted() -> None:
+    made = {
+        path
+        for stage in stages().values()
+        for path in outs(stage)
+        if path.endswith((".png", ".csv"))
+    }
+    shown = plots()
+    assert made <= set(shown)
+    for name in set(shown) - made:
+        assert set(shown[name]["y"]) <= made
+
+
+def test_every_template_is_there_and_used() -> None:
+    folder = ROOT / ".dvc" / "plots"
+    used = {options["template"] for options in plots().values() if options}
+    assert used == {path.stem for path in folder.glob("*.json")}
+    for name in used:
+        text = (folder / f"{name}.json").read_text()
+        spec = json.loads(text)
+        # DVC's only part in it, so that the report draws the same chart.
+        assert re.findall("<DVC_.+?>", text) == ["<DVC_METRIC_DATA>"]
+        assert spec["data"] == {"values": "<DVC_METRIC_DATA>"}
+        assert spec["title"]
+        assert spec["description"]

@@ -1,0 +1,207 @@
+"""Killed at any moment, a full disk, two runs at once, damaged files: the same bytes afterwards.
+
+With ``--thorough`` every stage is among those disturbed, and more often; otherwise a few.
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.clone import Clone, md5
+
+SEED = 20
+FEW = ("gallery", "augment", "fit@binary_forest", "find_neighbors@test_in_train")
+# What DVC says of the two files that it writes in place, where it was killed at that moment.
+HALF_WRITTEN = (
+    r"dvc\.lock' (is invalid|validation failed)|Unable to read RWLock|RWLock.*format error"
+)
+
+
+def targets(thorough: bool) -> tuple[str, ...]:
+    return () if thorough else FEW
+
+
+def fresh(clone: Clone, folder: Path, trace: Path) -> Clone:
+    """What git has of the clone, on the sample; nothing has run."""
+    return Clone(folder, trace, source=clone.folder)
+
+
+def verify(clone: Clone) -> None:
+    """Run ``make verify``, in the environment of the tests."""
+    (clone.folder / ".venv").mkdir(exist_ok=True)
+    (clone.folder / ".venv" / ".installed").touch()
+    clone.run("make", "verify")
+
+
+def is_as_undisturbed(disturbed: Clone, clone: Clone) -> None:
+    """Check that every output is the clone's, and that nothing else lies about."""
+    done = disturbed.outs()
+    assert done.items() <= clone.outs().items()
+    assert {path: md5(disturbed.folder / path) for path in done} == done
+    assert disturbed.files() - {"data/.gitignore", "data/idx/.gitignore"} == set(done)
+    cache = disturbed.folder / ".dvc" / "cache"
+    print(f"{len(list(cache.rglob('.*.tmp')))} files half copied into DVC's cache")
+    verify(disturbed)
+    assert list(cache.rglob(".*")) == []
+    assert disturbed.outs() == done
+
+
+class Interrupter:
+    """Kills ``dvc repro`` or its stage, at a random moment or as an output is being written."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+
+    def __init__(self, clone: Clone, seed: int) -> None:
+        self.clone, self.random = clone, random.Random(seed)
+        self.kills: Counter[str] = Counter()
+
+    def written(self) -> int:
+        """How many times a stage has opened an output to write it."""
+        traces = self.clone.trace.glob("*.jsonl")
+        return sum(trace.read_text().count('"write"') for trace in traces)
+
+    def kill(self, *command: str) -> bool:
+        """Start, interrupt, wait for the end of all; whether it was still running."""
+        before, dvc = self.written(), self.clone.popen(*command)
+        moment = self.random.choice(["at random", "while writing"])
+        end = time.monotonic() + self.random.uniform(0.5, 6)
+        while time.monotonic() < end and dvc.poll() is None:
+            if moment == "while writing" and self.written() > before:
+                break
+            time.sleep(0.002)
+        told, whom = self.random.choice(self.SIGNALS), self.random.choice(["dvc", "stage", "both"])
+        children = psutil.Process(dvc.pid).children() if dvc.poll() is None else []
+        if whom in ("dvc", "both") and dvc.poll() is None:
+            dvc.send_signal(told)
+        if whom in ("stage", "both"):
+            for child in children:
+                child.send_signal(told)
+        running = dvc.poll() is None or dvc.returncode < 0
+        output, _ = dvc.communicate(timeout=120)
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert alive == []
+        self.kills[f"{told.name} to {whom}, {moment}"] += running
+        if half := re.search(HALF_WRITTEN, output):
+            self.kills[f"mended after {half[0]}"] += 1
+            verify(self.clone)
+        return running
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bytes(
+    clone: Clone, tmp_path: Path, thorough: bool
+) -> None:
+    disturbed = fresh(clone, tmp_path / "repository", tmp_path)
+    interrupter = Interrupter(disturbed, SEED)
+    times = 60 if thorough else 6
+    while times > 0:
+        times -= interrupter.kill("dvc", "repro", *targets(thorough))
+    if re.search(HALF_WRITTEN, disturbed.dvc("status", check=False).stderr):
+        verify(disturbed)
+    disturbed.dvc("repro", *targets(thorough))
+    print(*sorted((+interrupter.kills).items()), sep="\n")
+    is_as_undisturbed(disturbed, clone)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system in memory; skips where only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if (
+        os.name != "posix"
+        or not shutil.which("mount")
+        or subprocess.run(mount, check=False).returncode
+    ):
+        pytest.skip("mounting a small disk takes root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_told_and_does_no_harm(
+    clone: Clone, small_disk: Path, tmp_path: Path, thorough: bool
+) -> None:
+    disturbed = fresh(clone, small_disk, tmp_path)
+    megabytes, told = 2, Counter[str]()
+    while (done := disturbed.dvc("repro", *targets(thorough), check=False)).returncode:
+        assert "Traceback" not in done.stderr
+        lines = re.findall(r"^.*(?:disk is full|[Nn]o space left).*$", done.stderr, re.M)
+        assert lines, done.stderr
+        told[re.sub(r"'.*'|\d+|/\S+", "…", lines[0])] += 1
+        megabytes = megabytes * 3 // 2 + 1
+        resize = ["mount", "-o", f"remount,size={megabytes}m", str(small_disk)]
+        subprocess.run(resize, check=True)
+        if re.search(HALF_WRITTEN, done.stderr):
+            verify(disturbed)
+    print(*told.items(), f"{megabytes} MB", sep="\n")
+    assert told
+    is_as_undisturbed(disturbed, clone)
+
+
+def test_two_runs_at_once_do_no_harm(clone: Clone, tmp_path: Path) -> None:
+    disturbed = fresh(clone, tmp_path / "repository", tmp_path)
+    runs = [disturbed.popen("dvc", "repro", *FEW) for _ in range(2)]
+    told = [run.communicate(timeout=300)[0] for run in runs]
+    for run, output in zip(runs, told, strict=True):
+        if run.returncode:
+            assert re.search("is busy, it is being blocked by|Unable to acquire lock", output)
+    assert not all(run.returncode for run in runs)
+    disturbed.dvc("repro", *FEW)
+    is_as_undisturbed(disturbed, clone)
+
+
+def damage(path: Path, silently: bool) -> None:
+    """Change one byte in the middle; silently, as a failing disk does, with the same time."""
+    was = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(was.st_mode)
+    if silently:
+        os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+@pytest.mark.parametrize("path", ["data/train/labels.npy", "reports/metrics/binary/sgd.json"])
+def test_a_damaged_output_is_made_again(clone: Clone, path: str) -> None:
+    damage(clone.folder / path, silently=False)
+    clone.repro()
+    assert md5(clone.folder / path) == clone.outs()[path]
+    assert clone.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("where", ["cache", "workspace"])
+def test_verify_finds_what_a_failing_disk_has_damaged(clone: Clone, where: str) -> None:
+    path = "data/train/labels.npy"
+    expected = clone.outs()[path]
+    cached = clone.cached(expected)
+    damage(cached if where == "cache" else clone.folder / path, silently=True)
+    assert clone.repro() == set()
+    verify(clone)
+    clone.repro()
+    for file in (cached, clone.folder / path):
+        assert md5(file) == expected
+    assert clone.run("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("file", ["dvc.lock", ".dvc/tmp/rwlock"])
+def test_verify_mends_what_dvc_has_written_half(clone: Clone, file: str) -> None:
+    outs, path = clone.outs(), clone.folder / file
+    content = path.read_text()
+    # Within a word, which is no YAML.
+    path.write_text(content[: content.rindex("hash: md5") + 2] if file == "dvc.lock" else "")
+    assert re.search(HALF_WRITTEN, clone.dvc("repro", check=False).stderr)
+    verify(clone)
+    # DVC's run-cache has what the file had.
+    assert clone.repro() == set()
+    assert clone.outs() == outs

@@ -1,0 +1,304 @@
+"""The report and DVC's page of plots in a real browser, without a network."""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
+
+from stages.output.pictures import sheet
+from tests.support.clone import Clone
+from tests.support.dag import plots
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+
+MEGABYTE = 1_000_000
+# What a label, and the name of a branch, may hold and no browser may run.
+SCRIPT = '</script><script>document.title="run"</script>'
+EVIL = SCRIPT + "<img src=x onerror='document.title=1'>"
+WIDE, NARROW = (1400, 900), (360, 740)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM)
+
+
+@pytest.fixture(scope="module")
+def pages(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The report, the plots of one revision and those of two, and all of them with evil labels."""
+    folder = tmp_path_factory.mktemp("pages")
+
+    def keep(name: str, *command: str) -> Path:
+        clone.dvc("plots", *command, "--out", str(folder / name))
+        return folder / name / "index.html"
+
+    def report(name: str) -> Path:
+        return Path(shutil.copy(clone.folder / "reports" / "index.html", folder / name))
+
+    kept = {"report": report("report.html"), "plots": keep("plots", "show")}
+    clone.run("git", "branch", f"x{SCRIPT}")
+    clone.edit(
+        binary__thresholds__precision=0.85, grid__n_neighbors=[3, 4, 6], sgd_scaled__max_iter=10
+    )
+    clone.repro()
+    kept["diff"] = keep("diff", "diff", "main")
+    for file, before, after in (
+        ("stages/report/notebook.yaml", "SGD, accuracy per fold", EVIL),
+        (".dvc/plots/roc.json", '"ROC curves (', json.dumps(EVIL)[:-1]),
+    ):
+        path = clone.folder / file
+        assert before in path.read_text()
+        path.write_text(path.read_text().replace(before, after))
+    clone.repro()
+    kept["evil plots"] = keep("evil", "diff", f"x{SCRIPT}")
+    kept["evil report"] = report("evil.html")
+    clone.run("git", "branch", "-D", f"x{SCRIPT}")
+    clone.undo()
+    return kept
+
+
+class Opened:
+    """A page that was opened, what its console said and where it asked for anything."""
+
+    def __init__(self, browser: Browser, path: Path, size: tuple[int, int], scheme: Any) -> None:
+        self.path = path
+        self.context = browser.new_context(
+            offline=True,
+            color_scheme=scheme,
+            viewport={"width": size[0], "height": size[1]},
+        )
+        self.page: Page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("body[data-drawn]")
+
+    def outside(self) -> list[str]:
+        """What it asked for that is neither in the page nor beside it."""
+        own = (self.path.parent.as_uri(), "data:", "blob:")
+        return [url for url in self.asked if not url.startswith(own)]
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).first.inner_text()
+
+    def count(self, selector: str) -> int:
+        return self.page.locator(selector).count()
+
+
+@pytest.fixture
+def opened(
+    request: pytest.FixtureRequest, browser: Browser, pages: dict[str, Path]
+) -> Iterator[Opened]:
+    name, size, scheme = request.param
+    page = Opened(browser, pages[name], size, scheme)
+    yield page
+    page.context.close()
+
+
+def each(*names: str) -> pytest.MarkDecorator:
+    """The pages, wide and light."""
+    return pytest.mark.parametrize(
+        "opened", [pytest.param((name, WIDE, "light"), id=name) for name in names], indirect=True
+    )
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        pytest.param((name, size, scheme), id=f"{name}, {size[0]} wide, {scheme}")
+        for name in ("report", "plots", "diff")
+        for size, scheme in ((WIDE, "light"), (NARROW, "dark"))
+    ],
+    indirect=True,
+)
+def test_a_page_draws_offline_for_everybody(opened: Opened) -> None:
+    assert opened.said == []
+    assert opened.outside() == []
+    charts = opened.page.locator(".chart")
+    assert charts.count() == len([name for name in plots() if not name.endswith(".png")]) - (
+        # There it is a table.
+        opened.path.name == "report.html"
+    )
+    for chart in charts.all():
+        assert chart.locator(".mark-rect path, .mark-symbol path, .mark-line path").count() or (
+            chart.locator(".mark-text text").count() > 50
+        )
+    assert opened.count("img") >= len([name for name in plots() if name.endswith(".png")])
+    loaded = "images => images.filter(i => i.complete && i.naturalWidth && i.alt).length"
+    assert opened.page.locator("img").evaluate_all(loaded) == opened.count("img")
+    # Wide things scroll by themselves.
+    assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    found = Axe().run(opened.page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@each("plots")
+def test_every_cell_and_bar_is_drawn(opened: Opened) -> None:
+    def drawn(title: str, marks: str) -> int:
+        return opened.page.locator(".chart", has_text=title).locator(marks).count()
+
+    assert drawn("Images of each digit", ".mark-rect path") == 2 * 10
+    assert drawn("Confusion matrix", ".mark-rect.cell path, .mark-rect path[aria-label]") == 100
+    assert drawn("Its errors", ".mark-rect path[aria-label]") == 90
+    assert drawn("kNN, mean accuracy", ".mark-symbol path[aria-label]") == 6
+    assert drawn("ROC curves", ".mark-line path") == 1 + 2
+    assert drawn("Precision and recall against", ".mark-line path") == 4
+    # Where there is one, no chart speaks of revisions.
+    assert opened.page.locator(".chart", has_text="revision").count() == 0
+    assert opened.page.locator(".chart", has_text="workspace").count() == 0
+
+
+@each("diff")
+def test_two_revisions_are_told_apart(opened: Opened) -> None:
+    for title in ("ROC", "Precision against recall", "Precision and recall against"):
+        chart = opened.page.locator(".chart", has_text=title).first
+        dashes = chart.locator(".mark-line path").evaluate_all(
+            "paths => paths.map(path => path.getAttribute('stroke-dasharray'))"
+        )
+        assert len(set(dashes)) >= 2
+        # One legend for the lines, one for the dots.
+        assert chart.locator(".role-legend-label").get_by_text("main").count() == 2
+        assert chart.locator(".role-legend-label").get_by_text("workspace").count() == 2
+
+
+@each("report", "diff")
+def test_on_paper_nothing_is_cut_off(opened: Opened) -> None:
+    # A4 without its margins, in CSS pixels.
+    opened.page.set_viewport_size({"width": 680, "height": 1000})
+    opened.page.emulate_media(media="print")
+    fits = "all => all.map(one => one.scrollWidth <= one.clientWidth)"
+    assert all(opened.page.locator(".chart, .scroll, body").evaluate_all(fits))
+    buttons = opened.page.locator(".controls, .vega-embed details")
+    assert buttons.count() > 5
+    assert buttons.filter(visible=True).count() == 0
+
+
+@pytest.mark.parametrize("page", ["report", "plots", "diff"])
+def test_a_page_is_small_enough_to_mail(pages: dict[str, Path], clone: Clone, page: str) -> None:
+    bundle = (clone.folder / "data" / "vega.js").stat().st_size
+    assert bundle < MEGABYTE
+    assert pages[page].stat().st_size - bundle < 3 * MEGABYTE
+
+
+@each("evil report", "evil plots")
+def test_a_label_is_text(opened: Opened) -> None:
+    assert opened.page.title().startswith("Digitline")
+    assert "<script>" in opened.text("body")
+    assert opened.said == []
+    assert opened.outside() == []
+    assert opened.count("img[src=x]") == 0
+
+
+@each("report")
+def test_the_slider_shows_what_scikit_learn_computes(opened: Opened, clone: Clone) -> None:
+    y = np.load(clone.folder / "data" / "train" / "labels.npy") == 5
+    with (clone.folder / "reports" / "plots" / "precision_recall.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    slider = opened.page.locator("#threshold-form input")
+    for model in ("sgd", "forest"):
+        thresholds = [float(row["threshold"]) for row in rows if row["model"] == model]
+        scores = np.load(clone.folder / "data" / "models" / f"binary_{model}" / "stratified.npz")[
+            "scores"
+        ]
+        opened.page.locator("#threshold-form select").select_option(model)
+        seen = set()
+        for key in ("", "Home", "PageUp", "PageUp", "PageUp", "ArrowRight", "End", "ArrowLeft"):
+            if key:
+                slider.press(key)
+            threshold = thresholds[int(slider.input_value())]
+            answers = scores >= threshold
+            counts = confusion_matrix(y, answers).ravel()
+            tn, fp, _, _ = counts
+            expected = {
+                **{
+                    name: f"{count:,}"
+                    for name, count in zip(("tn", "fp", "fn", "tp"), counts, strict=True)
+                },
+                "precision": f"{precision_score(y, answers):.4f}",
+                "recall": f"{recall_score(y, answers):.4f}",
+                "f1": f"{f1_score(y, answers):.4f}",
+                "fpr": f"{fp / (fp + tn):.4f}",
+            }
+            assert {name: opened.text(f"[data-value={name}]") for name in expected} == expected
+            shown = float(opened.text("[data-value=threshold]").replace(",", ""))
+            assert shown == pytest.approx(threshold, abs=0.06)
+            seen.add(threshold)
+        assert len(seen) >= 6
+
+
+@each("report")
+def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> None:
+    images, y = (
+        np.load(clone.folder / "data" / "train" / f"{kind}.npy") for kind in ("images", "labels")
+    )
+    scores = np.load(clone.folder / "data" / "models" / "digits_sgd_scaled" / "stratified.npz")[
+        "scores"
+    ]
+    predictions = scores.argmax(axis=1)
+    cells = opened.page.locator("[data-chart=errors] .mark-rect path[aria-label]")
+    before = opened.text("#examples-caption")
+    for nth in (11, 60, 89):
+        cell = cells.nth(nth)
+        label = cell.get_attribute("aria-label") or ""
+        digit = dict(re.findall(r"(actual|predicted) digit: (\d)", label))
+        actual, predicted = int(digit["actual"]), int(digit["predicted"])
+        # Its number lies over it, and is the cell too.
+        cell.click(force=True)
+        chosen = (y == actual) & (predictions == predicted)
+        expected = np.zeros((9, 28, 28), np.uint8)
+        expected[: min(9, chosen.sum())] = images[chosen][:9]
+        size, *pixels = opened.page.evaluate(
+            """() => {
+                const canvas = document.getElementById("examples");
+                const { width, height } = canvas;
+                const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+                return [width, ...data];
+            }"""
+        )
+        tile = 255 - np.array(pixels).reshape(size, size, 4)[..., 0]
+        frame = (size - 3 * 28) // 2
+        np.testing.assert_array_equal(tile[frame:-frame, frame:-frame], sheet(expected, 3))
+        caption = opened.text("#examples-caption")
+        assert caption != before
+        assert caption == (
+            f"{chosen.sum()} of {(y == actual).sum()} images of a {actual} "
+            f"are classified as {predicted}."
+        )
+    with Image.open(clone.folder / "reports" / "pictures" / "confusions.png") as picture:
+        # Without the line around a tile.
+        assert picture.width == 11 * (size + 2)
+
+
+@each("report")
+def test_the_keyboard_reaches_everything(opened: Opened) -> None:
+    reached = set()
+    for _ in range(80):
+        opened.page.keyboard.press("Tab")
+        reached.add(
+            opened.page.evaluate(
+                "(({ name, classList }) => name || classList[0])(document.activeElement)"
+            )
+        )
+    assert {"model", "point", "actual", "predicted", "chart", "scroll"} <= reached
+    opened.page.locator("select[name=predicted]").focus()
+    for key, digit in (("1", 1), ("ArrowDown", 2)):
+        opened.page.keyboard.press(key)
+        assert opened.text("#examples-caption").endswith(f"as {digit}.")

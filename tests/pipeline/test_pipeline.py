@@ -1,0 +1,104 @@
+"""The whole DAG on 5,000 real digits, in a clone, as a user runs it."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+
+from tests.support.clone import Clone
+
+
+def test_every_output_is_there(clone: Clone) -> None:
+    assert "up to date" in clone.dvc("status").stdout
+    images = np.load(clone.folder / "data" / "augmented" / "images.npy", mmap_mode="r")
+    assert images.shape == (20000, 28, 28)
+    assert images.dtype == np.uint8
+    assert clone.metrics("data.json") == {"images": 5000, "pixels": 784, "is_mnist": False}
+    assert clone.metrics("digits/knn_augmented.json")["n_train"] == 20000
+
+
+def test_models_learn_something(clone: Clone) -> None:
+    assert clone.metrics("digits/svc.json")["test_accuracy"] > 0.94
+    assert clone.metrics("digits/knn.json")["test_accuracy"] > 0.92
+    assert clone.metrics("binary/forest.json")["roc_auc"] > 0.95
+    error = clone.metrics("denoise.json")["mean_absolute_error"]
+    assert error["after"] < error["before"] / 2
+
+
+def test_nothing_runs_twice(clone: Clone) -> None:
+    assert clone.repro() == set()
+
+
+def test_a_threshold_reruns_what_reads_it(clone: Clone) -> None:
+    before = clone.metrics("binary/sgd.json")["operating_point"]
+    clone.edit(binary__thresholds__precision=0.95)
+    assert clone.repro() == {
+        "check_params",
+        "evaluate_binary",
+        "compare_notebook",
+        "report",
+    }
+    after = clone.metrics("binary/sgd.json")["operating_point"]
+    assert after["precision"] >= 0.95 > before["precision"]
+    changed = clone.dvc("metrics", "diff", "main").stdout
+    assert "operating_point.threshold" in changed
+    assert "operating_point.threshold" in clone.dvc("metrics", "diff", "main", "--md").stdout
+    assert "binary.thresholds.precision" in clone.dvc("params", "diff", "main").stdout
+    clone.undo()
+
+
+def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
+    clone.edit(grid__n_neighbors=[1, 7])
+    assert clone.repro() == {
+        "check_params",
+        "search_grid",
+        "evaluate_neighbors",
+        "compare_notebook",
+        "report",
+    }
+    assert clone.metrics("grid.json")["best"]["n_neighbors"] in (1, 7)
+    clone.undo()
+
+
+def test_a_wrong_value_stops_before_any_work_and_loses_nothing(clone: Clone) -> None:
+    files = {
+        path: path.stat().st_mtime_ns
+        for folder in ("data", "reports")
+        for path in (clone.folder / folder).rglob("*")
+        if path.is_file() and path.name not in ("params.checked", "params.schema.json")
+    }
+    clone.edit(binary__target=12, forest__seed=1)
+    failed = clone.dvc("repro", check=False)
+    assert failed.returncode != 0
+    assert (
+        "params.yaml: binary.target is 12, but should be less than or equal to 9" in failed.stderr
+    )
+    assert "Traceback" not in failed.stderr
+    assert set(re.findall(r"Running stage '(.+)'", failed.stdout)) == {"check_params"}
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert (clone.folder / "data" / "params.schema.json").is_file()
+    clone.undo()
+    assert clone.repro() <= {"check_params"}
+
+
+def test_an_experiment(clone: Clone) -> None:
+    clone.undo()
+    clone.dvc("exp", "run", "--name", "stricter", "--set-param", "binary.thresholds.precision=0.8")
+    shown = json.loads(clone.dvc("exp", "show", "--json").stdout)
+    assert "stricter" in json.dumps(shown)
+    assert clone.metrics("binary/sgd.json")["operating_point"]["precision"] >= 0.8
+    clone.undo()
+
+
+def test_metrics_and_plots_are_shown(clone: Clone) -> None:
+    table = clone.dvc("metrics", "show", "--md").stdout
+    assert "reports/metrics/binary/forest.json" in table
+    clone.dvc("plots", "show", "--out", "plots")
+    page = (clone.folder / "plots" / "index.html").read_text()
+    assert "<DVC_METRIC" not in page
+    for title in ("ROC curves", "Confusion matrix", "kNN, mean accuracy", "Images of each digit"):
+        assert title in page
+    for picture in ("first_digit", "first_digits", "shifts", "errors", "denoise"):
+        assert f"_{picture}.png" in page
+    shutil.rmtree(clone.folder / "plots")

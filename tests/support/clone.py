@@ -1,0 +1,140 @@
+"""The repository copied to a folder of its own, to run DVC in as a user does."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tests.support import ROOT
+
+yaml = YAML()
+
+
+def md5(path: Path) -> str:
+    """The MD5 of a file, as DVC writes it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+class Clone:
+    """A copy of what git tracks, or would, with its own DVC cache, and a trace of its stages."""
+
+    def __init__(self, folder: Path, trace: Path, source: Path = ROOT) -> None:
+        self.folder, self.trace = folder.resolve(), trace
+        listed = self._run("git", "ls-files", "-co", "--exclude-standard", folder=source).stdout
+        for name in listed.splitlines():
+            if (source / name).is_file() and not name.startswith("reports/") and name != "dvc.lock":
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source / name, folder / name)
+        (folder / "reports").mkdir(parents=True, exist_ok=True)
+        self._run("git", "init", "--quiet", "--initial-branch=main")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        # The commands of the environment that runs the tests come first, as in .venv/bin.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        tracer = str(ROOT / "tests" / "support" / "trace")
+        return {
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": tracer,
+            "DIGITLINE_TRACE": str(self.trace),
+        }
+
+    def _run(
+        self, *command: str, folder: Path | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=folder or self.folder,
+            env=self.environment,
+            check=check,
+            capture_output=True,
+            text=True,
+        )
+
+    def dvc(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self._run("dvc", *command, check=check)
+
+    def edit(self, **values: Any) -> None:
+        """Set parameters, a dot in a key written as two underscores."""
+        path = self.folder / "params.yaml"
+        params = yaml.load(path)
+        for key, value in values.items():
+            *parents, last = key.split("__")
+            section = params
+            for parent in parents:
+                section = section[parent]
+            section[last] = value
+        yaml.dump(params, path)
+
+    def popen(self, *command: str) -> subprocess.Popen[str]:
+        """A command in a process group of its own, as a terminal starts it."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def outs(self) -> dict[str, str]:
+        """The MD5 of every file that dvc.lock records as output, also within a folder."""
+        stages = yaml.load(self.folder / "dvc.lock")["stages"].values()
+        found: dict[str, str] = {}
+        for out in (out for stage in stages for out in stage["outs"]):
+            if out["md5"].endswith(".dir"):
+                listed = json.loads(self.cached(out["md5"]).read_text())
+                found |= {f"{out['path']}/{file['relpath']}": file["md5"] for file in listed}
+            else:
+                found[out["path"]] = out["md5"]
+        return found
+
+    def cached(self, md5: str) -> Path:
+        """Where DVC's cache has the content with this MD5."""
+        return self.folder / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+
+    def files(self) -> set[str]:
+        """Every file of data and reports."""
+        folders = (self.folder / "data", self.folder / "reports")
+        found = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder)) for path in found}
+
+    def repro(self) -> set[str]:
+        """The stages that ran."""
+        return set(re.findall(r"Running stage '(.+)'", self.dvc("repro").stdout))
+
+    def run(self, *command: str) -> str:
+        """What a command prints in the clone."""
+        return self._run(*command).stdout
+
+    def commit(self, message: str) -> None:
+        self._run("git", "add", "--all")
+        author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+        self._run("git", *author, "commit", "--quiet", "--message", message)
+
+    def undo(self) -> None:
+        """Everything as committed, and the data that DVC has of it."""
+        self._run("git", "checkout", "--quiet", "--", ".")
+        self.dvc("checkout")
+
+    def undo_edits(self) -> None:
+        """Everything as committed but what DVC has written."""
+        self._run("git", "checkout", "--quiet", "--", ".", ":!dvc.lock", ":!reports")
+
+    def reports(self) -> dict[str, bytes]:
+        """The content of every report, by its path."""
+        paths = (path for path in self.files() if path.startswith("reports/"))
+        return {path: (self.folder / path).read_bytes() for path in paths}
+
+    def metrics(self, name: str) -> Any:
+        return json.loads((self.folder / "reports" / "metrics" / name).read_text())

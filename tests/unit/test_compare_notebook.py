@@ -1,0 +1,121 @@
+"""The table of the notebook's figures, and when it stops the run."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.common.errors import UserError
+from stages.report.compare_notebook import Row, changed, main, verdict
+from tests.support import ROOT
+
+yaml = YAML(typ="safe", pure=True)
+Compare = Callable[..., list[str]]
+
+
+def row(**values: Any) -> Row:
+    return Row(cell="In 1", figure="x", file="m.json", **values)
+
+
+@pytest.fixture
+def compare(tmp_path: Path) -> Compare:
+    """Run the stage on one figure and return its row."""
+
+    def run(
+        ours: float | None, params: dict[str, Any] | None = None, is_mnist: bool = True
+    ) -> list[str]:
+        reports = tmp_path / "reports"
+        (reports / "metrics").mkdir(parents=True)
+        (reports / "metrics" / "data.json").write_text(json.dumps({"is_mnist": is_mnist}))
+        (reports / "m.json").write_text(json.dumps({"a": {} if ours is None else {"b": ours}}))
+        figure = {
+            "cell": "In 1",
+            "figure": "accuracy",
+            "file": "m.json",
+            "keys": ["a.b"],
+            "notebook": [0.5],
+            "drift": {"reason": "the stream moved", "now": [0.25]},
+        }
+        notebook = {"params": {"binary": {"target": 5}}, "figures": [figure]}
+        yaml.dump(notebook, tmp_path / "notebook.yaml")
+        yaml.dump(params or {"binary": {"target": 5, "other": 1}}, tmp_path / "params.yaml")
+        out = tmp_path / "table.csv"
+        try:
+            main(
+                tmp_path / "params.yaml",
+                tmp_path / "notebook.yaml",
+                reports / "metrics" / "data.json",
+                reports,
+                out,
+            )
+        finally:
+            (table,) = list(csv.reader(out.read_text().splitlines()))[1:]
+        return table
+
+    return run
+
+
+def test_the_same_figure(compare: Compare) -> None:
+    table = compare(0.5)
+    assert table == ["In 1", "accuracy", "0.5", "0.5", "same"]
+
+
+def test_a_figure_that_is_known_to_drift(compare: Compare) -> None:
+    assert compare(0.25)[3:] == ["0.25", "drift: the stream moved"]
+
+
+@pytest.mark.parametrize("ours", [0.4, 0.500001, None])
+def test_another_figure_stops_the_run(compare: Compare, ours: float | None) -> None:
+    with pytest.raises(UserError, match=r"differs from the notebook: In 1 accuracy$"):
+        compare(ours)
+
+
+def test_other_parameters_are_named_and_do_not_stop_the_run(compare: Compare) -> None:
+    table = compare(0.4, params={"binary": {"target": 3}})
+    assert table[-1] == "differs: not the notebook's binary.target"
+
+
+def test_other_data_do_not_stop_the_run(compare: Compare) -> None:
+    table = compare(0.4, is_mnist=False)
+    assert table[-1] == "differs: not the notebook's data"
+
+
+def test_figures_agree_to_the_decimals_that_are_shared(tmp_path: Path) -> None:
+    known = row(keys=["a"], notebook=[1.72501977], decimals=4)
+    assert verdict(known, [1.725], tmp_path) == "same"
+    assert verdict(known, [1.7252], tmp_path) == "differs"
+
+
+def test_a_figure_above_a_number_or_another(tmp_path: Path) -> None:
+    assert verdict(row(keys=["a"], above=0.97), [0.9714], tmp_path) == "same"
+    assert verdict(row(keys=["a"], above=0.97), [0.97], tmp_path) == "differs"
+    (tmp_path / "other.json").write_text('{"t": 0.9}')
+    other = row(keys=["a"], above={"file": "other.json", "key": "t"})
+    assert verdict(other, [0.91], tmp_path) == "same"
+    assert verdict(other, [0.9], tmp_path) == "differs"
+    assert verdict(other, [None], tmp_path) == "differs"
+
+
+def test_changed_parameters_by_dotted_key() -> None:
+    theirs = {"a": {"b": 1, "c": [1, 2]}, "d": 2}
+    assert changed(theirs, {"a": {"b": 1, "c": [1, 3], "new": 0}, "d": 2}) == ["a.c"]
+    assert changed(theirs, {"a": {"b": 1, "c": [1, 2]}, "d": 2}) == []
+
+
+def test_the_committed_parameters_are_the_notebooks() -> None:
+    notebook = yaml.load(ROOT / "stages" / "report" / "notebook.yaml")
+    assert changed(notebook["params"], yaml.load(ROOT / "params.yaml")) == []
+
+
+def test_the_committed_table_has_every_row_and_no_difference() -> None:
+    notebook = yaml.load(ROOT / "stages" / "report" / "notebook.yaml")
+    with (ROOT / "reports" / "notebook.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    for row, figure in zip(table, (Row(**values) for values in notebook["figures"]), strict=True):
+        assert [row["cell"], row["figure"]] == [figure.cell, figure.figure]
+        drift = figure.drift and f"drift: {figure.drift['reason']}"
+        assert row["verdict"] in ("same", drift)

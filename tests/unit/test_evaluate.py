@@ -1,0 +1,245 @@
+"""Metrics and curves against hand computation and scikit-learn."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import SGDClassifier
+from sklearn.metrics import (
+    auc,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_curve,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+from stages.common.folds import fold_numbers
+from stages.data.sources import Mnist
+from stages.evaluate.accuracy import fold_accuracies
+from stages.evaluate.evaluate_binary import (
+    binary_metrics,
+    curve_of,
+    first_digit_metrics,
+    operating_point,
+    precision_recall,
+    roc,
+    stacked,
+)
+from stages.evaluate.evaluate_digits import cross_validated, trained
+from stages.models.fit import fit_cuts, out_of_fold_scores
+from stages.output.tables import downsample, write_csv, write_metrics
+
+Y = np.array([True, True, True, False, False, False])
+SCORES = np.array([3.0, 1.0, -1.0, 2.0, -2.0, -3.0])
+FOLDS = np.array([0, 1, 0, 1, 0, 1], np.uint8)
+
+
+@pytest.fixture
+def random_scores() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    random = np.random.RandomState(0)
+    y = random.rand(5000) < 0.1
+    return y, np.round(random.standard_normal(5000) + 1.5 * y, 2).astype(np.float64)
+
+
+def test_binary_metrics_by_hand() -> None:
+    metrics: Any = binary_metrics(Y, SCORES, FOLDS, decision_threshold=0, precision=0.7)
+    # At 0: positives are scores 3, 2, 1, of which 3 and 1 are true.
+    assert metrics["confusion"] == {"tn": 2, "fp": 1, "fn": 1, "tp": 2}
+    assert metrics["precision"] == metrics["recall"] == metrics["f1"] == 2 / 3
+    # Fold 0 tests scores 3, -1, -2 (one wrong); fold 1 tests 1, 2, -3 (one wrong).
+    assert metrics["accuracy"] == {"fold_1": 2 / 3, "fold_2": 2 / 3, "mean": 2 / 3}
+    # Of the nine pairs of a true and a false one, 1 < 2 and -1 < 2 are in the wrong order.
+    assert metrics["roc_auc"] == pytest.approx(7 / 9)
+    # Precision at each recall step: 1/1, 2/3, 3/4.
+    assert metrics["average_precision"] == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    assert metrics["operating_point"] == {"threshold": -1.0, "precision": 0.75, "recall": 1.0}
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.5, 2.0])
+def test_binary_metrics_are_scikit_learns(
+    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]], threshold: float
+) -> None:
+    y, scores = random_scores
+    ours: Any = binary_metrics(y, scores, np.zeros(5000, np.uint8), threshold, 0.5)
+    found = scores > threshold
+    assert list(ours["confusion"].values()) == confusion_matrix(y, found).ravel().tolist()
+    for name, theirs in (
+        ("precision", precision_score(y, found)),
+        ("recall", recall_score(y, found)),
+        ("f1", f1_score(y, found)),
+        ("roc_auc", roc_auc_score(y, scores)),
+        ("average_precision", average_precision_score(y, scores)),
+    ):
+        assert ours[name] == pytest.approx(theirs, rel=1e-13), name
+
+
+def test_a_curve_is_scikit_learns_at_every_threshold(
+    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
+) -> None:
+    y, scores = random_scores
+    curve = curve_of(y, scores)
+    precisions, recalls, thresholds = precision_recall_curve(y, scores)
+    assert len(thresholds) < len(scores)
+    np.testing.assert_array_equal(curve.threshold, thresholds)
+    np.testing.assert_array_equal(curve.precision, precisions[:-1])
+    np.testing.assert_array_equal(curve.recall, recalls[:-1])
+    fpr, tpr, falling = (column[1:] for column in roc_curve(y, scores, drop_intermediate=False))
+    np.testing.assert_array_equal(curve.threshold[::-1], falling)
+    np.testing.assert_array_equal(curve.false_positive_rate[::-1], fpr)
+    np.testing.assert_array_equal(curve.recall[::-1], tpr)
+
+
+def test_a_detector_that_finds_nothing_has_no_precision() -> None:
+    metrics = binary_metrics(Y, np.zeros(6), FOLDS, 0.5, precision=0.9)
+    assert "precision" not in metrics
+    assert "operating_point" not in metrics
+    assert metrics["f1"] == metrics["recall"] == 0
+    assert metrics["roc_auc"] == 0.5
+
+
+def test_lowest_threshold_of_a_precision_by_trying_all(
+    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
+) -> None:
+    y, scores = random_scores
+    found = operating_point(curve_of(y, scores), 0.5)
+    tried = [
+        threshold
+        for threshold in np.unique(scores)
+        if precision_score(y, scores >= threshold, zero_division=0) >= 0.5
+    ]
+    assert found["threshold"] == min(tried)
+    assert found["precision"] == precision_score(y, scores >= min(tried))
+    assert found["recall"] == recall_score(y, scores >= min(tried))
+
+
+def test_curves_are_points_of_the_detector(
+    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
+) -> None:
+    y, scores = random_scores
+    whole = curve_of(y, scores)
+    chosen = operating_point(whole, 0.5)["threshold"]
+    curve = roc(whole, chosen)
+    assert len(curve["threshold"]) <= 1001
+    assert np.isfinite(curve["threshold"]).all()
+    for i in range(0, len(curve["threshold"]), 50):
+        found = scores >= curve["threshold"][i]
+        assert curve["true_positive_rate"][i] == found[y].mean()
+        assert curve["false_positive_rate"][i] == found[~y].mean()
+    assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
+    area = auc(curve["false_positive_rate"], curve["true_positive_rate"])
+    assert area == pytest.approx(roc_auc_score(y, scores), abs=1e-3)
+    curve = precision_recall(whole, chosen)
+    for i in range(0, len(curve["threshold"]), 50):
+        found = scores >= curve["threshold"][i]
+        assert curve["precision"][i] == precision_score(y, found)
+        assert curve["recall"][i] == recall_score(y, found)
+        assert curve["true_positives"][i] == (found & y).sum()
+        assert curve["false_positives"][i] == (found & ~y).sum()
+    assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
+
+
+def test_curves_without_a_chosen_threshold_mark_nothing() -> None:
+    one, other = roc(curve_of(Y, SCORES), None), roc(curve_of(Y, -SCORES), None)
+    assert not one["chosen"].any()
+    together = stacked({"a": one, "b": other})
+    assert {len(column) for column in together.values()} == {len(together["model"])}
+    assert sorted(set(together["model"].tolist())) == ["a", "b"]
+
+
+def test_first_digit_at_each_threshold() -> None:
+    assert first_digit_metrics(2164.2203, (0, 8000, 0.5)) == {
+        "score": 2164.2203,
+        "above_0": True,
+        "above_8000": False,
+        "above_0.5": True,
+    }
+
+
+def test_no_two_thresholds_share_a_key() -> None:
+    asked = [1234567, 1234568, 0.1, 0.10000001, 1e-9, -1, 1e20, 123456789.5]
+    metrics = first_digit_metrics(0.5, asked)
+    assert len(metrics) == 1 + len(asked)
+    assert list(metrics.values())[1:] == [threshold < 0.5 for threshold in asked]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fold_accuracies_are_cross_val_scores(digits: Mnist) -> None:
+    X, y = digits[0][:400].reshape(400, -1), digits[1][:400]
+    model = SGDClassifier(max_iter=50, random_state=0)
+    folds = fold_numbers(StratifiedKFold(3), y)
+    fitted = fit_cuts(model, X, y, {"stratified": folds})["stratified"]
+    ours: Any = cross_validated(y, out_of_fold_scores(fitted, X, folds), folds)["accuracy"]
+    theirs = cross_val_score(model, X, y, cv=3)
+    assert list(ours.values()) == [*theirs, theirs.mean()]
+
+
+def test_fold_accuracies_by_hand() -> None:
+    correct = np.array([True, False, True, True])
+    assert fold_accuracies(correct, np.array([0, 0, 1, 1], np.uint8)) == {
+        "fold_1": 0.5,
+        "fold_2": 1.0,
+        "mean": 0.75,
+    }
+
+
+def test_trained_model_by_hand() -> None:
+    answers = {
+        "first_prediction": np.array(1),
+        "first_scores": np.array([-1.5, 2.5]),
+        "predictions": np.array([1, 0, 1, 1]),
+        "n_estimators": np.array(1),
+        "n_problems": np.array(1),
+    }
+    metrics = trained(np.array([1, 0, 0, 1], np.uint8), answers)
+    assert metrics["test_accuracy"] == 0.75
+    assert metrics["first_digit"] == {"prediction": 1, "score_0": -1.5, "score_1": 2.5}
+
+
+def test_downsample_curve_keeps_its_ends_and_its_steps() -> None:
+    x = np.concatenate([np.linspace(0, 0.01, 50_000), np.linspace(0.01, 1, 50)])
+    y = np.zeros_like(x)
+    kept = downsample(x, y, at_most=100)
+    assert kept[0] == 0
+    assert kept[-1] == len(x) - 1
+    assert len(kept) <= 100
+    # Of points 0.02 apart, wanted every 0.01, none is left out: at most one and a half steps.
+    assert np.diff(x[kept]).max() < 0.031
+    assert downsample(np.array([0.0]), np.array([1.0])).tolist() == [0]
+
+
+def test_metrics_are_rounded_and_finite(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "metrics.json"
+    write_metrics(path, {"a": {"b": 1 / 3, "n": np.int64(3), "yes": np.bool_(True)}})
+    assert json.loads(path.read_text()) == {"a": {"b": 0.3333333333, "n": 3, "yes": True}}
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            write_metrics(path, {"a": bad})
+
+
+def test_csv_is_plain_and_finite(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "plot.csv"
+    write_csv(path, {"x": np.array([1, 20000000]), "y": np.array([1 / 3, 1e-7]), "z": ["a", "b,c"]})
+    with path.open(newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["x", "y", "z"],
+            ["1", "0.333333", "a"],
+            ["20000000", "1e-07", "b,c"],
+        ]
+    write_csv(path, {"x": np.array([1 / 3, 1234567.5]), "y": np.array([1 / 3, 1.0])}, exact=["x"])
+    with path.open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [float(row["x"]) for row in written] == [1 / 3, 1234567.5]
+    assert [row["y"] for row in written] == ["0.333333", "1"]
+    with pytest.raises(ValueError, match="not finite"):
+        write_csv(path, {"x": np.array([np.inf])})
+    with pytest.raises(ValueError, match="shorter"):
+        write_csv(path, {"x": [1], "y": []})

@@ -1,0 +1,301 @@
+"""Out-of-fold scores and trained models, against scikit-learn's own ways."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import joblib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import SGDClassifier
+from sklearn.model_selection import (
+    KFold,
+    PredefinedSplit,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from stages.common.errors import UserError
+from stages.common.folds import fold_numbers
+from stages.data.sources import Mnist
+from stages.models import dummy, fit, forest, sgd, svc
+from stages.models.fit import cut_folds, fit_cuts, fit_each, out_of_fold_scores, predictions, scores
+
+# Not every fit on 600 digits converges; the figures are compared all the same.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+PLAIN = SGDClassifier(max_iter=1000, tol=1e-3, random_state=42)
+
+
+@pytest.fixture(scope="module")
+def small(digits: Mnist) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    return digits[0][:600].reshape(600, -1), digits[1][:600]
+
+
+def linear(X: NDArray, scale: str = "none") -> sgd.OneVsRestSGD:
+    """The notebook's SGD, as the stage builds it."""
+    return sgd.build(X, max_iter=1000, tol=1e-3, seed=42, scale=scale)
+
+
+def cross_validated(model: BaseEstimator, X: NDArray, y: NDArray, folds: Any) -> NDArray:
+    """The out-of-fold scores of a model, as the stage computes them."""
+    return out_of_fold_scores(fit_cuts(model, X, y, {"stratified": folds})["stratified"], X, folds)
+
+
+def everything(model: BaseEstimator, X: NDArray, y: NDArray) -> Any:
+    """The model trained on all images, as the stage trains it."""
+    return fit_cuts(model, X, y, {"all": None})["all"][0]
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_sgd_scores_are_cross_val_predicts(small: Mnist, classes: int) -> None:
+    X, digits = small
+    y = digits == 5 if classes == 2 else digits
+    folds = cut_folds("stratified", y, 3)
+    ours = cross_validated(linear(X), X, y, folds)
+    theirs = cross_val_predict(PLAIN, X.astype(np.float64), y, cv=3, method="decision_function")
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("max_iter", [3, 100])
+def test_sgd_is_scikit_learns_bit_for_bit(
+    small: Mnist, classes: int, scaled: bool, max_iter: int
+) -> None:
+    X, y = small[0].astype(np.float64), np.minimum(small[1], classes - 1)
+    X = StandardScaler().fit_transform(X) if scaled else X
+    assert not X.any(axis=0).all()
+    model = sgd.OneVsRestSGD(max_iter=max_iter, tol=1e-3, random_state=7)
+    theirs = SGDClassifier(max_iter=max_iter, tol=1e-3, random_state=7).fit(X, y)
+    for ours in (model.fit(X, y), everything(model, X, y)):
+        np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+        plain = ours.plain()
+        assert type(plain) is SGDClassifier
+        np.testing.assert_array_equal(plain.predict(X), theirs.predict(X))
+        for name in ("coef_", "intercept_", "classes_", "n_iter_", "t_", "n_features_in_"):
+            np.testing.assert_array_equal(getattr(plain, name), getattr(theirs, name), name)
+        assert plain.get_params() == theirs.get_params()
+
+
+def test_a_saved_sgd_needs_no_module_of_the_repository(small: Mnist, tmp_path: Path) -> None:
+    X, y = small
+    for scale in ("none", "each_fold"):
+        model = everything(linear(X, scale=scale), X, y)
+        joblib.dump(model.plain(), tmp_path / "model.joblib")
+        assert b"stages" not in (tmp_path / "model.joblib").read_bytes()
+        loaded = joblib.load(tmp_path / "model.joblib")
+        np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+
+
+def test_forest_scores_are_cross_val_predicts(small: Mnist) -> None:
+    X, y = small[0], small[1] == 5
+    folds = cut_folds("stratified", y, 3)
+    ours = cross_validated(forest.build(X, n_estimators=100, seed=42), X, y, folds)
+    model = RandomForestClassifier(n_estimators=100, random_state=42)
+    theirs = cross_val_predict(model, X, y, cv=3, method="predict_proba")
+    np.testing.assert_array_equal(ours, theirs[:, 1])
+
+
+def test_the_notebooks_scaler_sees_every_fold_and_a_fold_scaler_its_own(small: Mnist) -> None:
+    X, y = small
+    folds = cut_folds("stratified", y, 3)
+    leaking = cross_validated(linear(X, scale="all_images"), X, y, folds)
+    scaled = StandardScaler().fit_transform(X)
+    expected = cross_val_predict(PLAIN, scaled, y, cv=3, method="decision_function")
+    np.testing.assert_allclose(leaking, expected, rtol=1e-9, atol=1e-6)
+    honest = cross_validated(linear(X, scale="each_fold"), X, y, folds)
+    pipeline = make_pipeline(StandardScaler(), PLAIN)
+    expected = cross_val_predict(pipeline, X, y, cv=3, method="decision_function")
+    np.testing.assert_allclose(honest, expected, rtol=1e-9, atol=1e-6)
+    assert not np.allclose(honest, leaking)
+
+
+@pytest.mark.parametrize("strategy", ["most_frequent", "prior"])
+def test_the_dummy_has_the_accuracy_of_the_notebooks_own_class(small: Mnist, strategy: str) -> None:
+    class Never5(BaseEstimator):
+        def fit(self, X: Any, y: Any) -> "Never5":
+            self.n_ = len(X), len(y)
+            return self
+
+        def predict(self, X: Any) -> NDArray[np.bool_]:
+            return np.zeros((len(X), 1), dtype=bool)
+
+    X, y = small[0], small[1] == 5
+    theirs = cross_val_score(Never5(), X, y, cv=3, scoring="accuracy")
+    folds = cut_folds("in_order", y, 3)
+    found = cross_validated(dummy.build(X, strategy=strategy), X, y, folds)
+    ours = [np.mean((found[folds == fold] > 0.5) == y[folds == fold]) for fold in range(3)]
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_cuts_are_the_splitters_folds(small: Mnist) -> None:
+    y = small[1]
+    cuts: dict[fit.Cut, Any] = {
+        "stratified": StratifiedKFold(3),
+        "shuffled": StratifiedKFold(3, shuffle=True, random_state=1),
+        "in_order": KFold(3),
+    }
+    for cut, splitter in cuts.items():
+        ours = PredefinedSplit(cut_folds(cut, y, 3, 1 if cut == "shuffled" else None)).split()
+        for (_, mine), (_, theirs) in zip(ours, splitter.split(y, y), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+class Recorder(DummyClassifier):
+    """Notes how many images it was fitted on, in the order of the fits."""
+
+    sizes: ClassVar[list[int]] = []
+
+    def fit(self, X: Any, y: Any) -> "Recorder":
+        self.sizes.append(len(y))
+        return super().fit(X, y)
+
+
+def test_the_longest_fits_come_first_and_each_model_is_of_its_part(
+    small: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = small
+    monkeypatch.setattr(
+        "stages.models.fit.Parallel", lambda **_: lambda tasks: [f(*a, **k) for f, a, k in tasks]
+    )
+    parts = [np.arange(len(y)) < n for n in (300, 600, 100, 300)]
+    fitted: list[Any] = fit_each(Recorder(strategy="prior"), X, y, parts, "fit")
+    assert Recorder.sizes == [600, 300, 300, 100]
+    for model, part in zip(fitted, parts, strict=True):
+        counts = np.bincount(y[part], minlength=10)
+        np.testing.assert_allclose(model.class_prior_, counts[model.classes_] / part.sum())
+
+
+@pytest.fixture
+def stage(digits: Mnist, tmp_path: Path) -> Any:
+    """Run the stage on 600 digits; the arrays of its folder, by file."""
+    params = tmp_path / "params.yaml"
+    params.write_text(
+        "cross_validate: {n_folds: 3, shuffle_seed: 42}\n"
+        "sgd: {max_iter: 1000, tol: 0.001, seed: 42, scale: none}\n"
+        "svc: {C: 1.0, gamma: scale, multiclass: one_vs_one}\n"
+    )
+    inputs = {
+        "images": digits[0][:600],
+        "labels": digits[1][:600] == 5,
+        "test_images": digits[0][600:700],
+    }
+    paths = {name: tmp_path / f"{name}.npy" for name in inputs}
+    for name, array in inputs.items():
+        np.save(paths[name], array)
+
+    def run(model: str, train_on: list[Any]) -> tuple[Path, dict[str, Any]]:
+        out = tmp_path / "out"
+        fit.main(params, model, model, train_on, out=out, **paths)
+        return out, {path.name: np.load(path) for path in sorted(out.glob("*.npz"))}
+
+    return run
+
+
+def test_the_stage_is_scikit_learn_on_both_cuts_and_on_all(digits: Mnist, stage: Any) -> None:
+    out, found = stage("sgd", ["all", "stratified", "shuffled"])
+    assert sorted(found) == ["predictions.npz", "shuffled.npz", "stratified.npz"]
+    X, y = digits[0][:600].reshape(600, -1).astype(np.float64), digits[1][:600] == 5
+    for cut, splitter in (
+        ("shuffled", StratifiedKFold(3, shuffle=True, random_state=42)),
+        ("stratified", StratifiedKFold(3)),
+    ):
+        theirs = cross_val_predict(PLAIN, X, y, cv=splitter, method="decision_function")
+        ours = found[f"{cut}.npz"]
+        np.testing.assert_allclose(ours["scores"], theirs, rtol=1e-9, atol=1e-6)
+        np.testing.assert_array_equal(ours["folds"], fold_numbers(splitter, y))
+    model, trained = PLAIN.fit(X, y), joblib.load(out / "model.joblib")
+    np.testing.assert_array_equal(trained.coef_, model.coef_)
+    test = digits[0][600:700].reshape(100, -1).astype(np.float64)
+    np.testing.assert_array_equal(found["predictions.npz"]["predictions"], model.predict(test))
+
+
+def test_a_model_that_depends_on_the_machine_is_not_kept(stage: Any) -> None:
+    out, found = stage("svc", ["all"])
+    assert [path.name for path in out.iterdir()] == ["predictions.npz"]
+    (score,) = found["predictions.npz"]["first_scores"]
+    assert score == np.round(score, 2)
+
+
+def test_a_model_that_is_not_trained_on_all_predicts_nothing(stage: Any) -> None:
+    out, _ = stage("sgd", ["in_order"])
+    assert [path.name for path in out.iterdir()] == ["in_order.npz"]
+
+
+def test_scores_do_not_depend_on_how_many_images_are_scored(small: Mnist) -> None:
+    X, y = small
+    model = linear(X).fit(X, y)
+    np.testing.assert_array_equal(scores(model, X)[:1], scores(model, X[:1]))
+    expected = model.plain().decision_function(X)
+    np.testing.assert_allclose(scores(model, X), expected, rtol=1e-9, atol=1e-6)
+
+
+def test_scores_of_a_model_without_decision_function() -> None:
+    model = DummyClassifier(strategy="prior").fit(np.zeros((4, 1)), [0, 0, 0, 1])
+    assert scores(model, np.zeros((2, 1))).tolist() == [0.25, 0.25]
+
+
+def test_predictions_of_the_svcs_are_scikit_learns(small: Mnist) -> None:
+    X, y = small
+    svcs = {
+        kind: svc.build(X, C=1.0, gamma="scale", multiclass=f"one_vs_{kind}")
+        for kind in ("one", "rest")
+    }
+    one = predictions(everything(svcs["one"], X, y), X[:1], X[300:], 4)
+    plain = SVC().fit(X.astype(np.float64), y)
+    np.testing.assert_allclose(
+        one["first_scores"], plain.decision_function(X[:1].astype(np.float64))[0], atol=2e-3
+    )
+    assert one["first_prediction"] == plain.predict(X[:1])[0]
+    np.testing.assert_array_equal(one["predictions"], plain.predict(X[300:].astype(np.float64)))
+    assert [int(one["n_estimators"]), int(one["n_problems"])] == [1, 45]
+    ten = predictions(everything(svcs["rest"], X, y), X[:1], X[300:], 2)
+    rest = OneVsRestClassifier(SVC()).fit(X.astype(np.float64), y)
+    np.testing.assert_array_equal(ten["predictions"], rest.predict(X[300:].astype(np.float64)))
+    assert [int(ten["n_estimators"]), int(ten["n_problems"])] == [10, 10]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+def test_an_svc_asked_about_many_images_is_scikit_learns(digits: Mnist, n_classes: int) -> None:
+    """In one call, in which the accelerated SVC is wrong on some CPUs."""
+    X, y = digits[0].reshape(5000, -1), np.minimum(digits[1], n_classes - 1)
+    model = svc.build(X[:4000], C=1.0, gamma="scale", multiclass="one_vs_one")
+    ours = model.fit(X[:4000], y[:4000])
+    theirs = SVC().fit(X[:4000], y[:4000])
+    np.testing.assert_array_equal(ours.predict(X[4000:]), theirs.predict(X[4000:]))
+    np.testing.assert_allclose(scores(ours, X[4000:]), scores(theirs, X[4000:]), atol=2e-3)
+
+
+def test_predictions_of_detectors(small: Mnist) -> None:
+    X, y = small[0], small[1] == 5
+    model = everything(forest.build(X, n_estimators=100, seed=42), X, y)
+    found = predictions(model, X[:1], X[:50], 4)
+    np.testing.assert_allclose(found["first_scores"], model.predict_proba(X[:1])[:, 1], atol=5e-5)
+    np.testing.assert_array_equal(found["predictions"], model.predict(X[:50]))
+    assert found["n_estimators"] == 100
+    for labels, problems in ((y, 1), (small[1], 10)):
+        found = predictions(everything(linear(X), X, labels), X[:1], X[:50], 4)
+        assert [int(found["n_estimators"]), int(found["n_problems"])] == [1, problems]
+
+
+def test_accelerator_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITLINE_ACCELERATOR", "off")
+    assert svc.svc_class() is SVC
+    monkeypatch.setenv("DIGITLINE_ACCELERATOR", "fast")
+    with pytest.raises(UserError, match="'fast', but should be auto, on or off"):
+        svc.svc_class()
+    monkeypatch.setattr("stages.models.svc.find_spec", lambda _: None)
+    monkeypatch.delenv("DIGITLINE_ACCELERATOR")
+    assert svc.svc_class() is SVC
+    monkeypatch.setenv("DIGITLINE_ACCELERATOR", "on")
+    with pytest.raises(UserError, match="not installed"):
+        svc.svc_class()

@@ -1,0 +1,187 @@
+"""Neighbours against brute force in int64, and what reads them against scikit-learn."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+
+from stages.common.folds import fold_numbers
+from stages.data.augment import augment
+from stages.data.sources import Mnist
+from stages.neighbors.denoise import add_noise, denoise, denoise_metrics
+from stages.neighbors.evaluate_multilabel import multilabel_metrics, multilabels
+from stages.neighbors.evaluate_neighbors import predictions
+from stages.neighbors.knn import outside_folds, sparse_distances
+from stages.neighbors.search import nearest
+from stages.neighbors.search_grid import grid_metrics, search_grid
+
+
+def brute_force(queries: NDArray, images: NDArray, k: int) -> tuple[NDArray, NDArray]:
+    q = queries.reshape(len(queries), -1).astype(np.int64)
+    x = images.reshape(len(images), -1).astype(np.int64)
+    squared = np.stack([((x - row) ** 2).sum(axis=1) for row in q])
+    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(squared, order, axis=1)
+
+
+def assert_exact(queries: NDArray, images: NDArray, k: int) -> None:
+    indices, squared = nearest(queries, images, k)
+    expected_indices, expected = brute_force(queries, images, k)
+    np.testing.assert_array_equal(squared, expected)
+    np.testing.assert_array_equal(indices, expected_indices)
+
+
+def neighbors_of(images: NDArray, k: int) -> dict[str, NDArray]:
+    indices, squared = nearest(images, images, k)
+    return {"indices": indices, "squared_distances": squared}
+
+
+@pytest.fixture(params=[60_000, 37], ids=["at once", "in blocks"])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, at_once in (
+        ("IMAGES_AT_ONCE", request.param),
+        ("IMAGES_PER_PRODUCT", request.param // 2),
+        ("QUERIES_PER_TASK", request.param // 3),
+    ):
+        monkeypatch.setattr(f"stages.neighbors.search.{name}", at_once)
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("k", [1, 5, 64])
+def test_neighbors_of_digits_are_exact(digits: Mnist, k: int) -> None:
+    assert_exact(digits[0][4000:4200], digits[0][:4000], k)
+
+
+@pytest.mark.usefixtures("blocks")
+def test_ties_go_to_the_lower_index(digits: Mnist) -> None:
+    images = np.concatenate([digits[0][:300]] * 4)
+    assert_exact(digits[0][:100], images, 6)
+
+
+@pytest.mark.usefixtures("blocks")
+def test_k_may_be_all_images(digits: Mnist) -> None:
+    assert_exact(digits[0][:20], digits[0][:30], 30)
+
+
+def test_more_neighbors_than_images_are_refused(digits: Mnist) -> None:
+    with pytest.raises(ValueError, match="3 images have no 4 nearest ones"):
+        nearest(digits[0][:5], digits[0][:3], 4)
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("brightest", [1, 255, 510, 1000])
+def test_distances_that_single_precision_cannot_hold(brightest: int) -> None:
+    """Bright images that differ by a grey level here and there, far from a dark query."""
+    random = np.random.RandomState(0)
+    images = (brightest - random.randint(0, 2, size=(3000, 28, 28))).astype(np.uint16)
+    queries = np.stack([np.zeros_like(images[0]), images[7]])
+    _, squared = brute_force(queries, images, 10)
+    assert brightest == 1 or (squared.astype(np.float32) != squared).any()
+    assert_exact(queries, images, 10)
+
+
+def test_images_without_ink() -> None:
+    assert_exact(np.zeros((2, 28, 28), np.uint8), np.zeros((5, 28, 28), np.uint8), 3)
+
+
+def test_the_distances_are_what_scikit_learn_makes(digits: Mnist) -> None:
+    images = digits[0][:400]
+    found = neighbors_of(images, 6)
+    ours = sparse_distances(found["indices"], found["squared_distances"], len(images))
+    rows = images.reshape(400, -1).astype(np.float64)
+    model = KNeighborsClassifier(5, algorithm="brute").fit(rows, digits[1][:400])
+    theirs = model.kneighbors_graph(rows, 6, mode="distance")
+    np.testing.assert_allclose(ours.toarray(), theirs.toarray(), atol=1e-3)
+
+
+@pytest.mark.parametrize("k", [30, 6])
+def test_the_grid_is_the_notebooks(digits: Mnist, k: int) -> None:
+    """Over neighbours to spare, and over one that must be searched again."""
+    images, y = digits[0][:1000], digits[1][:1000]
+    folds = fold_numbers(StratifiedKFold(5), y)
+    found = neighbors_of(images, k)
+    short = (folds[found["indices"]] != folds[:, None]).sum(axis=1) < 5
+    assert short.any() == (k == 6)
+    ours = search_grid(
+        outside_folds(found, images, folds, 5), y, folds, (3, 4, 5), ("uniform", "distance")
+    )
+    theirs = GridSearchCV(
+        KNeighborsClassifier(),
+        {"n_neighbors": [3, 4, 5], "weights": ["uniform", "distance"]},
+        cv=5,
+        refit=False,
+    ).fit(images.reshape(1000, -1).astype(np.float64), y)
+    np.testing.assert_array_equal(ours["mean"], theirs.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(ours["std"], theirs.cv_results_["std_test_score"])
+    best = grid_metrics(ours)["best"]
+    assert best == {**theirs.best_params_, "accuracy": theirs.best_score_}
+
+
+def test_multilabel_is_the_notebooks(digits: Mnist) -> None:
+    images, y = digits[0][:1000], multilabels(digits[1][:1000], 7)
+    folds = fold_numbers(KFold(3), y)
+    distances = outside_folds(neighbors_of(images, 40), images, folds, 5)
+    ours = cross_val_predict(KNeighborsClassifier(metric="precomputed"), distances, y, cv=KFold(3))
+    rows = images.reshape(1000, -1).astype(np.float64)
+    theirs = cross_val_predict(KNeighborsClassifier(), rows, y, cv=3)
+    np.testing.assert_array_equal(ours, theirs)
+    metrics = multilabel_metrics(y[0], y, ours)
+    assert metrics["f1"] == {
+        "macro": f1_score(y, theirs, average="macro"),
+        "weighted": f1_score(y, theirs, average="weighted"),
+    }
+
+
+def test_multilabels_are_large_and_odd() -> None:
+    labels = multilabels(np.array([5, 8, 7, 0], np.uint8), 7)
+    assert labels.tolist() == [[False, True], [True, False], [True, True], [False, False]]
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_predictions_on_new_images_are_scikit_learns(digits: Mnist, weights: str) -> None:
+    images, y = augment(digits[0][:500], digits[1][:500], [(1, 0)], seed=0)
+    # Some of them are among the images.
+    queries = np.concatenate([digits[0][4000:4300], digits[0][:50]])
+    indices, squared = nearest(queries, images, 10)
+    found = {"indices": indices, "squared_distances": squared}
+    model = KNeighborsClassifier(4, weights=weights).fit(images.reshape(1000, -1) * 1.0, y)
+    np.testing.assert_array_equal(
+        predictions(found, y, 4, weights),  # type: ignore[arg-type]
+        model.predict(queries.reshape(350, -1) * 1.0),
+    )
+
+
+# Of 400 images, some pixels have more than 200 values; of 60,000 none.
+@pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
+def test_denoising_is_the_notebooks(digits: Mnist) -> None:
+    random = np.random.RandomState(0)
+    train, clean = digits[0][:400], digits[0][4000:4050]
+    noisy_train, noisy = add_noise(train, 100, random), add_noise(clean, 100, random)
+    model = KNeighborsClassifier().fit(noisy_train.reshape(400, -1) * 1.0, train.reshape(400, -1))
+    ours = denoise(noisy, noisy_train, train, 5)
+    np.testing.assert_array_equal(ours.reshape(50, -1), model.predict(noisy.reshape(50, -1) * 1.0))
+
+
+def test_noise_is_even_and_below_its_bound() -> None:
+    noise = add_noise(np.full((50, 28, 28), 255, np.uint8), 4, np.random.RandomState(0)) - 255
+    counts = np.bincount(noise.ravel().astype(int))
+    assert len(counts) == 4
+    np.testing.assert_allclose(counts / noise.size, 0.25, atol=0.02)
+
+
+def test_mean_absolute_error_by_hand() -> None:
+    clean = np.array([[[0, 10]]], np.uint8)
+    noisy = np.array([[[4, 16]]], np.uint16)
+    cleaned = np.array([[[0, 7]]], np.uint8)
+    assert denoise_metrics(clean, noisy, cleaned) == {
+        "mean_absolute_error": {"before": 5.0, "after": 1.5}
+    }
+
+
+def test_by_distance_a_near_image_outvotes_two_far_ones() -> None:
+    y = np.array([0, 1, 1], np.uint8)
+    near = {"indices": np.array([[0, 1, 2]]), "squared_distances": np.array([[1, 100, 100]])}
+    assert predictions(near, y, 3, "uniform").tolist() == [1]
+    assert predictions(near, y, 3, "distance").tolist() == [0]

@@ -1,0 +1,151 @@
+"""A wrong value in params.yaml ends in one line that names it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.check_params import Params, main
+from stages.common.errors import UserError
+from stages.common.params import is_as_read, read
+from tests.support import ROOT
+
+yaml = YAML(typ="safe", pure=True)
+
+
+def edited(folder: Path, key: str, value: Any) -> Path:
+    """A copy of params.yaml with one value set, or removed if it is ``...``."""
+    params = yaml.load(ROOT / "params.yaml")
+    *parents, last = key.split(".")
+    section = params
+    for parent in parents:
+        section = section[parent]
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    path = folder / "params.yaml"
+    yaml.dump(params, path)
+    return path
+
+
+def test_the_repositorys_params_are_valid(tmp_path: Path) -> None:
+    main(ROOT / "params.yaml", tmp_path / "checked", tmp_path / "schema.json")
+    assert (tmp_path / "checked").read_text() == "params.yaml is valid\n"
+
+
+def test_every_value_is_read_as_it_stands() -> None:
+    binary = read(ROOT / "params.yaml", "binary")
+    assert binary["target"] == 5
+    assert binary["thresholds"]["first_digit"] == [0, 8000]
+    assert read(ROOT / "params.yaml", "binary.target") == 5
+
+
+def test_what_was_read_is_compared_with_what_is_there(tmp_path: Path) -> None:
+    path = edited(tmp_path, "binary.target", 5)
+    assert not is_as_read(path)
+    read(path, "binary.target")
+    assert is_as_read(path)
+    assert is_as_read(edited(tmp_path, "grid.n_folds", 7))
+    assert not is_as_read(edited(tmp_path, "binary.target", 6))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("binary.target", 12, "less than or equal to 9"),
+        ("binary.target", "five", "valid integer"),
+        ("binary.target", True, "valid integer"),
+        ("binary.thresholds.precision", 1.5, "less than or equal to 1"),
+        ("binary.thresholds.precision", "high", "valid number"),
+        ("binary.thresholds.decision.sgd", float("nan"), "finite number"),
+        ("cross_validate.n_folds", 1, "greater than or equal to 2"),
+        ("grid.n_folds", 2.5, "valid integer"),
+        ("grid.n_neighbors", [], "at least 1 item"),
+        ("grid.n_neighbors", 3, "valid tuple"),
+        ("grid.n_neighbors", [3, 3], "listed once"),
+        ("grid.weights", ["uniform", "nearest"], "'uniform' or 'distance'"),
+        ("augment.shifts", [[40, 0]], "less than or equal to 27"),
+        ("augment.shifts", [[1, 0, 0]], "at most 2 items"),
+        ("data.source", "web", "'auto', 'openml'"),
+        ("errors.pair", [3, 3], "listed once"),
+        ("sgd.tol", -1, "greater than or equal to 0"),
+        ("forest.seed", -1, "greater than or equal to 0"),
+        ("svc.gamma", "fast", "scale, auto or a number above 0"),
+        ("ovr_svc.gamma", 0, "scale, auto or a number above 0"),
+        ("svc.gamma", [1], "scale, auto or a number above 0"),
+        ("sgd_scaled.scale", "no", "'none', 'all_images' or 'each_fold'"),
+        ("dummy.strategy", "stratified", "'most_frequent' or 'prior'"),
+        ("ovr_svc.multiclass", True, "'one_vs_one' or 'one_vs_rest'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    tmp_path: Path, key: str, value: Any, allowed: str
+) -> None:
+    path = edited(tmp_path, key, value)
+    with pytest.raises(UserError) as error:
+        main(path, tmp_path / "checked", tmp_path / "schema.json")
+    line = str(error.value)
+    assert "\n" not in line
+    assert key in line
+    assert allowed in line
+    assert not (tmp_path / "checked").exists()
+
+
+@pytest.mark.parametrize("key", ["binary.target", "grid", "augment.picture.pixels"])
+def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    with pytest.raises(UserError, match=f"{key} is missing$"):
+        main(edited(tmp_path, key, ...), tmp_path / "checked", tmp_path / "schema.json")
+
+
+@pytest.mark.parametrize("key", ["colour", "binary.thresholds.recall"])
+def test_an_unknown_key_is_named(tmp_path: Path, key: str) -> None:
+    with pytest.raises(UserError, match=f"{key} is not a known key$"):
+        main(edited(tmp_path, key, 1), tmp_path / "checked", tmp_path / "schema.json")
+
+
+def test_a_missing_key_of_a_stage_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"binary\.target is missing$"):
+        read(edited(tmp_path, "binary.target", ...), "binary.target")
+
+
+def test_more_neighbors_than_are_kept_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"grid\.n_neighbors 65 should be at most neighbors\.k 64$"):
+        main(
+            edited(tmp_path, "grid.n_neighbors", [3, 65]),
+            tmp_path / "checked",
+            tmp_path / "schema.json",
+        )
+
+
+def test_what_is_not_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("data: [")
+    with pytest.raises(UserError, match="not YAML") as error:
+        main(path, tmp_path / "checked", tmp_path / "schema.json")
+    assert "\n" not in str(error.value)
+
+
+def test_editors_have_the_same_schema(tmp_path: Path) -> None:
+    main(ROOT / "params.yaml", tmp_path / "checked", tmp_path / "schema.json")
+    schema = json.loads((tmp_path / "schema.json").read_text())
+    assert schema == Params.model_json_schema()
+    assert list(schema["properties"]) == list(yaml.load(ROOT / "params.yaml"))
+    first, _ = (ROOT / "params.yaml").read_text().split("\n", 1)
+    named = re.fullmatch(r"# yaml-language-server: \$schema=(.+)", first)
+    stages = yaml.load(ROOT / "dvc.yaml")["vars"][0]
+    assert named is not None
+    assert named[1] == stages["schema"]
+
+
+def test_the_schema_describes_every_section_and_every_value() -> None:
+    """An editor shows it; what the name and the section say already needs no more."""
+    spoken_for = {"seed", "n_folds", "n_neighbors", "weights", "multiclass", "pair"}
+    for section in Params.model_json_schema()["$defs"].values():
+        assert section["description"]
+        for name, value in section["properties"].items():
+            described = "description" in value or "$ref" in value
+            assert described or section["title"] == "Decision" or name in spoken_for, name
