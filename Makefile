@@ -16,16 +16,8 @@ repro: .venv/.installed
 test: .venv/.installed
 	pytest --numprocesses auto --dist loadfile
 
-# Killed, DVC can leave half of a file. It trusts one whose time and mode are as it left them: in
-# its cache the name of a file is its MD5.
 verify: .venv/.installed
-	@python -m json.tool .dvc/tmp/rwlock > /dev/null 2>&1 || rm -f .dvc/tmp/rwlock
-	@! dvc dag 2>&1 | grep -q "dvc.lock' \(is invalid\|validation failed\)" || rm -fv dvc.lock
-	@find .dvc/cache -name '.*.tmp' -delete
-	@find .dvc/cache/files/md5 -type f \
-		| awk -F/ '{ md5 = $$(NF - 1) $$NF; sub(/\.dir$$/, "", md5); print md5 "  " $$0 }' \
-		| md5sum --check --quiet 2>/dev/null | sed -n 's/: FAILED$$//p' | xargs rm -fv
-	-@dvc checkout --relink --force --quiet
+	@python -m verify
 
 check: .venv/.installed
 	ruff format --check

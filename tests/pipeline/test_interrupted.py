@@ -11,7 +11,8 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import psutil
@@ -36,11 +37,11 @@ def fresh(clone: Clone, folder: Path, trace: Path) -> Clone:
     return Clone(folder, trace, source=clone.folder)
 
 
-def verify(clone: Clone) -> None:
-    """Run ``make verify``, in the environment of the tests."""
+def verify(clone: Clone) -> str:
+    """What ``make verify`` prints, in the environment of the tests."""
     (clone.folder / ".venv").mkdir(exist_ok=True)
     (clone.folder / ".venv" / ".installed").touch()
-    clone.run("make", "verify")
+    return clone.run("make", "verify")
 
 
 def is_as_undisturbed(disturbed: Clone, clone: Clone) -> None:
@@ -180,18 +181,62 @@ def test_a_damaged_output_is_made_again(clone: Clone, path: str) -> None:
     assert clone.run("git", "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("where", ["cache", "workspace"])
-def test_verify_finds_what_a_failing_disk_has_damaged(clone: Clone, where: str) -> None:
+def same_length(path: Path) -> None:
+    damage(path, silently=True)
+
+
+def truncated(path: Path) -> None:
+    rewrite(path, path.read_bytes()[:-1])
+
+
+def empty(path: Path) -> None:
+    rewrite(path, b"")
+
+
+def unreadable(path: Path) -> None:
+    """Reading it fails, as from a bad sector."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """Another content, with the same time and mode."""
+    was = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(was.st_mode)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("where", "harm"),
+    [
+        *product(["cache", "workspace"], [same_length, truncated, empty]),
+        # In its place, DVC itself says that it cannot read it.
+        ("cache", unreadable),
+    ],
+)
+def test_verify_finds_what_a_failing_disk_has_damaged(
+    clone: Clone, where: str, harm: Callable[[Path], None]
+) -> None:
     path = "data/train/labels.npy"
     expected = clone.outs()[path]
     cached = clone.cached(expected)
-    damage(cached if where == "cache" else clone.folder / path, silently=True)
-    assert clone.repro() == set()
+    harm(cached if where == "cache" else clone.folder / path)
     verify(clone)
     clone.repro()
     for file in (cached, clone.folder / path):
         assert md5(file) == expected
     assert clone.run("git", "status", "--porcelain") == ""
+
+
+def test_verify_names_and_removes_what_is_not_the_caches(clone: Clone) -> None:
+    stray = clone.cached(clone.outs()["data/train/labels.npy"]).with_name("0" * 30)
+    stray.write_text("not what the name says")
+    assert str(stray) in verify(clone)
+    assert not stray.exists()
+    assert verify(clone) == ""
+    assert clone.repro() == set()
 
 
 @pytest.mark.parametrize("file", ["dvc.lock", ".dvc/tmp/rwlock"])
