@@ -7,7 +7,9 @@
 .PHONY: repro test verify check compare lock
 
 PYTHON ?= python3
-export BASE ?= main
+BASE ?= main
+# Make would read it as its own language: of a$b, a; of $(shell ...), what that prints.
+unexport BASE
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 repro: .venv/.installed
@@ -25,9 +27,9 @@ check: .venv/.installed
 	mypy
 	! dvc repro --dry --allow-missing 2>&1 | grep -E '^(Running stage|ERROR)'
 
-# A branch may have any name, so that the shell must not read it.
+# A branch may have any name, so that neither make nor the shell must read it.
 compare: .venv/.installed
-	@python -m compare "$$BASE"
+	@python -m compare '$(subst ','\'',$(value BASE))'
 
 .venv/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Digitline needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'

@@ -70,17 +70,15 @@ def picture(name: str, content: bytes) -> str:
     return f"![{path.stem}]({path.as_posix()})"
 
 
-def plots(renderers: Iterable[Any], base: str) -> Iterator[str]:
+def plots(renderers: Iterable[Any]) -> Iterator[str]:
     """Yield the title and the pictures of each plot whose data or image differs.
 
     A chart is one picture with both revisions in it; of an image, both stand side by side.
     """
     for number, renderer in enumerate(sorted(renderers, key=lambda renderer: renderer.name), 1):
-        before, after = (
-            [point for point in renderer.datapoints if point["rev"] == rev]
-            for rev in (base, WORKSPACE)
-        )
-        if [point | {"rev": base} for point in after] == before:
+        after = [point for point in renderer.datapoints if point["rev"] == WORKSPACE]
+        before = [point for point in renderer.datapoints if point["rev"] != WORKSPACE]
+        if [point | {"rev": ""} for point in after] == [point | {"rev": ""} for point in before]:
             continue
         yield f"### {code(renderer.name)}"
         name, points = Path(renderer.name), before + after
@@ -108,12 +106,14 @@ def main(base: str, /) -> None:
     """
     with Repo() as repo:
         try:
-            resolve_rev(repo.scm, base)
+            commit = resolve_rev(repo.scm, base)
         except RevError as error:
             raise UserError(str(error)) from None
-        params = repo.params.diff(base, WORKSPACE)
-        metrics = repo.metrics.diff(base, WORKSPACE)
-        sources = repo.plots.diff(revs=[base, WORKSPACE])
+        # A branch may have the name that DVC gives to the files as they are.
+        revision = commit if base == WORKSPACE else base
+        params = repo.params.diff(revision, WORKSPACE)
+        metrics = repo.metrics.diff(revision, WORKSPACE)
+        sources = repo.plots.diff(revs=[revision, WORKSPACE])
         found = match_defs_renderers(sources, templates_dir=repo.plots.templates_dir)
     unread = {*params.get("errors", ()), *metrics.get("errors", ()), *errored_revisions(sources)}
     if WORKSPACE in unread:
@@ -122,7 +122,7 @@ def main(base: str, /) -> None:
     sections = {
         "Parameters": list(values(params.get("diff", {}), base)),
         "Metrics": list(values(metrics.get("diff", {}), base)),
-        "Plots": list(plots((each.renderer for each in found), base)),
+        "Plots": list(plots(each.renderer for each in found)),
     }
     blocks = [f"# This branch against {code(base)}"]
     for title, section in sections.items():

@@ -166,6 +166,34 @@ def test_a_revision_that_is_none_ends_in_one_line(workspace: Clone) -> None:
     assert failed.value.stderr == "unknown Git revision 'nowhere'\n"
 
 
+def make_compare(clone: Clone, base: str) -> None:
+    """Run ``make compare``, in the environment of the tests."""
+    (clone.folder / ".venv").mkdir(exist_ok=True)
+    (clone.folder / ".venv" / ".installed").touch()
+    clone.run("make", "compare", f"BASE={base}")
+
+
+@pytest.mark.parametrize("branch", ["workspace", "a$b", "$$", "it's", '"a;b"', "`id`", "$(HOME)"])
+def test_a_branch_may_have_any_name(workspace: Clone, branch: str) -> None:
+    workspace.run("git", "branch", branch)
+    workspace.edit(errors__pair=[1, 7])
+    try:
+        make_compare(workspace, branch)
+    finally:
+        workspace.run("git", "branch", "--delete", "--force", branch)
+    report = (workspace.folder / "compare.md").read_text()
+    assert report.startswith(f"# This branch against {code(branch)}\n")
+    assert sections(report)["Parameters"][1][1:4] == ["errors.pair", "[3, 5]", "[1, 7]"]
+
+
+@pytest.mark.parametrize("base", ["$(shell touch run)", "'; touch run; '", "`touch run`"])
+def test_a_revision_runs_nothing(workspace: Clone, base: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make_compare(workspace, base)
+    assert failed.value.stderr.startswith(f"unknown Git revision '{base}'\n")
+    assert not (workspace.folder / "run").exists()
+
+
 def test_what_cannot_be_read_is_not_compared(workspace: Clone) -> None:
     (workspace.folder / "reports" / "metrics" / "grid.json").write_text("{")
     with pytest.raises(subprocess.CalledProcessError) as failed:
