@@ -1,9 +1,8 @@
 """Stage evaluate_binary: what the detectors' scores are worth, at every threshold (In 13-39).
 
 Fits nothing, and only reads scores and predictions, so that another threshold is answered in a
-second. To import
-scikit-learn's metrics takes longer than all that is asked here, which is how many of the scores at
-or above each threshold are right. The figures are as it defines them:
+second. To import scikit-learn's metrics takes longer than all that is asked here, which is how many
+of the scores at or above each threshold are right. The figures are as it defines them:
 https://scikit-learn.org/stable/modules/model_evaluation.html.
 """
 
@@ -214,7 +213,7 @@ def main(
     groups = {model: load_group(path) for model, path in out_of_fold.items()}
     chosen = {}
     for model, group in groups.items():
-        decision = thresholds["decision"][model]
+        decision = read(params, f"binary.thresholds.decision.{model}")
         report: Any = dict(
             binary_metrics(y, group["scores"], group["folds"], decision, thresholds["precision"])
         )

@@ -205,7 +205,8 @@ def main(
     """Fit ``stages/models/{model}.py``, with the values of a section of ``params``.
 
     For ``all`` images, write ``predictions.npz`` and, if its bytes are the same on any machine,
-    ``model.joblib``; for each cut of folds, ``scores`` and ``folds`` as ``{cut}.npz``.
+    ``model.joblib``; for each cut of folds, ``scores`` and ``folds`` as ``{cut}.npz``. Scores that
+    differ between machines are rounded.
     """
     X, y, test = as_rows(load(images)), np.asarray(load(labels)), as_rows(load(test_images))
     cuts: dict[str, NDArray[np.uint8] | None] = {}
@@ -226,5 +227,6 @@ def main(
             if module.PORTABLE:
                 joblib.dump(plain(trained), out / "model.joblib")
         else:
-            scores_of_cut = out_of_fold_scores(fitted[name], X, folds)
-            save_group(out / f"{name}.npz", scores=scores_of_cut, folds=folds)
+            scored = out_of_fold_scores(fitted[name], X, folds)
+            scored = scored if module.PORTABLE else np.round(scored, 2)
+            save_group(out / f"{name}.npz", scores=scored, folds=folds)

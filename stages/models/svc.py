@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import _ovr_decision_function
@@ -49,12 +47,11 @@ def svc_class() -> type[SVC]:
     return import_module("sklearnex.svm").SVC
 
 
-class OneVsOneSVC(ClassifierMixin, BaseEstimator):
-    """An SVC whose decisions between more than two classes are computed from its support vectors.
+class PlainSVC(ClassifierMixin, BaseEstimator):
+    """An SVC whose decisions are computed from its support vectors, in plain NumPy.
 
-    The accelerated SVC (2026.2, on an Intel CPU with AVX-512) decides some pairs of classes
-    wrongly, by up to 1.5, unless it is asked about one or two images at a time. What it has
-    learned is right.
+    Asked about several images at once, the accelerated SVC (2026.2, on an Intel CPU with AVX-512)
+    decides some of them wrongly, by up to 1.5. What it has learned is right.
 
     Args:
         svc: An unfitted :class:`sklearn.svm.SVC` with an RBF kernel; its pixels are in single
@@ -68,11 +65,11 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
         intercept_: (n_pairs,), of each pair of classes.
     """
 
-    def __init__(self, svc: SVC, n_jobs: int | None) -> None:
+    def __init__(self, svc: SVC, n_jobs: int | None = None) -> None:
         self.svc = svc
         self.n_jobs = n_jobs
 
-    def fit(self, X: NDArray, y: NDArray) -> "OneVsOneSVC":
+    def fit(self, X: NDArray, y: NDArray) -> "PlainSVC":
         """Fit on ``X`` (n, n_pixels) and ``y`` (n,)."""
         self.svc_ = clone(self.svc).fit(np.float32(X), y)
         self.classes_, self.intercept_ = self.svc_.classes_, self.svc_.intercept_
@@ -81,8 +78,9 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
     def pairs(self, X: NDArray) -> NDArray[np.float64]:
         """For each pair of classes, (n, n_pairs): above 0 for the first one, else for the second.
 
-        The coefficients of LIBSVM lie by the class of their support vector and the other class of
-        the pair: https://scikit-learn.org/stable/modules/svm.html#multi-class-classification.
+        Of two classes, it is above 0 for the second one. The coefficients lie by the class of their
+        support vector and the other class of the pair:
+        https://scikit-learn.org/stable/modules/svm.html#multi-class-classification.
         """
         svc, ends = self.svc_, np.cumsum(self.svc_.n_support_)
         of_class = [slice(end - n, end) for n, end in zip(svc.n_support_, ends, strict=True)]
@@ -99,22 +97,26 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
         return decisions
 
     def decision_function(self, X: NDArray) -> NDArray[np.float64]:
-        """(n, n_classes): the votes for each class and, below 1/3, how clear they are."""
-        if len(self.classes_) == 2:
-            return self.svc_.decision_function(np.float32(X))
+        """Of two classes, (n,); of more, (n, n_classes).
+
+        These are the votes for each class and, below 1/3, how clear they are.
+        """
         decisions = self.pairs(X)
+        if len(self.classes_) == 2:
+            return decisions[:, 0]
         return _ovr_decision_function(decisions < 0, -decisions, len(self.classes_))
 
     def predict(self, X: NDArray) -> NDArray:
         """The class with the most votes, (n,); of several, the first."""
+        decided = self.decision_function(X)
         if len(self.classes_) == 2:
-            return self.svc_.predict(np.float32(X))
-        return self.classes_[np.rint(self.decision_function(X)).argmax(axis=1)]
+            return self.classes_[(decided > 0).astype(int)]
+        return self.classes_[np.rint(decided).argmax(axis=1)]
 
 
 def build(
     X: NDArray[Any], C: float, gamma: float | str, multiclass: str
-) -> OneVsOneSVC | OneVsRestClassifier:
+) -> PlainSVC | OneVsRestClassifier:
     """An unfitted SVC on pixels in single precision; ``X`` plays no part.
 
     Args:
@@ -126,7 +128,6 @@ def build(
     kind = svc_class()
     svc = kind(C=C, gamma=gamma)
     if multiclass == "one_vs_one":
-        return OneVsOneSVC(svc, n_jobs=None if kind is SVC else -1)
-    binary = make_pipeline(FunctionTransformer(np.float32), svc)
+        return PlainSVC(svc, n_jobs=None if kind is SVC else -1)
     # Those of the accelerated SVC use all cores, one after another.
-    return OneVsRestClassifier(binary, n_jobs=-1 if kind is SVC else 1)
+    return OneVsRestClassifier(PlainSVC(svc), n_jobs=-1 if kind is SVC else 1)

@@ -224,6 +224,10 @@ def test_a_model_that_depends_on_the_machine_is_not_kept(stage: Any) -> None:
     assert [path.name for path in out.iterdir()] == ["predictions.npz"]
     (score,) = found["predictions.npz"]["first_scores"]
     assert score == np.round(score, 2)
+    _, found = stage("svc", ["stratified"])
+    ours = found["stratified.npz"]["scores"]
+    np.testing.assert_array_equal(ours, np.round(ours, 2))
+    assert len(np.unique(ours)) > 50
 
 
 def test_a_model_that_is_not_trained_on_all_predicts_nothing(stage: Any) -> None:
@@ -264,15 +268,22 @@ def test_predictions_of_the_svcs_are_scikit_learns(small: Mnist) -> None:
     assert [int(ten["n_estimators"]), int(ten["n_problems"])] == [10, 10]
 
 
-@pytest.mark.parametrize("n_classes", [2, 3, 10])
-def test_an_svc_asked_about_many_images_is_scikit_learns(digits: Mnist, n_classes: int) -> None:
-    """In one call, in which the accelerated SVC is wrong on some CPUs."""
+@pytest.mark.parametrize("multiclass", ["one_vs_one", "one_vs_rest"])
+@pytest.mark.parametrize(("n_classes", "n_train"), [(2, 4000), (3, 2000), (10, 2000)])
+def test_an_svc_asked_about_many_images_is_scikit_learns(
+    digits: Mnist, multiclass: str, n_classes: int, n_train: int
+) -> None:
+    """In calls of several sizes, in which the accelerated SVC is wrong on some CPUs."""
     X, y = digits[0].reshape(5000, -1), np.minimum(digits[1], n_classes - 1)
-    model = svc.build(X[:4000], C=1.0, gamma="scale", multiclass="one_vs_one")
-    ours = model.fit(X[:4000], y[:4000])
-    theirs = SVC().fit(X[:4000], y[:4000])
+    model = svc.build(X[:n_train], C=1.0, gamma="scale", multiclass=multiclass)
+    ours = model.fit(X[:n_train], y[:n_train])
+    theirs = SVC() if multiclass == "one_vs_one" else OneVsRestClassifier(SVC())
+    theirs.fit(X[:n_train], y[:n_train])
+    expected = scores(theirs, X[4000:])
+    for size in (5, 150, 1000):
+        found = scores(ours, X[4000 : 4000 + size])
+        np.testing.assert_allclose(found, expected[:size], atol=2e-3)
     np.testing.assert_array_equal(ours.predict(X[4000:]), theirs.predict(X[4000:]))
-    np.testing.assert_allclose(scores(ours, X[4000:]), scores(theirs, X[4000:]), atol=2e-3)
 
 
 def test_predictions_of_detectors(small: Mnist) -> None:
