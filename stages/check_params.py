@@ -9,7 +9,7 @@ The same schema is written as JSON, from which an editor completes and checks ``
 """
 
 import json
-import math
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -38,7 +38,7 @@ def _differ(values: tuple[T, ...]) -> tuple[T, ...]:
 
 def _gamma(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value in ("scale", "auto") or (number and 0 < value < math.inf):
+    if value in ("scale", "auto") or (number and 0 < value <= sys.float_info.max):
         return value
     raise ValueError("should be scale, auto or a number above 0")
 
@@ -153,19 +153,26 @@ class Dummy(Section):
 class Sgd(Section):
     """sklearn.linear_model.SGDClassifier."""
 
-    max_iter: Positive
+    max_iter: Annotated[int, Field(ge=1, lt=2**31)]
     """Passes over the training images, at most."""
     tol: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """The improvement of the loss below which five passes in turn are the last."""
     seed: Seed
-    scale: Literal["none", "all_images", "each_fold"]
-    """Which images the mean and the deviation of a pixel are taken over, if it is scaled."""
+    scale: Literal["none"]
+    """What tells it from sgd_scaled."""
+
+
+class SgdScaled(Sgd):
+    """sklearn.linear_model.SGDClassifier on standardised pixels."""
+
+    scale: Literal["all_images", "each_fold"]  # type: ignore[assignment]
+    """Which images the mean and the deviation of a pixel are taken over."""
 
 
 class Forest(Section):
     """sklearn.ensemble.RandomForestClassifier."""
 
-    n_estimators: Positive
+    n_estimators: Annotated[int, Field(ge=1, le=100_000)]
     """How many trees."""
     seed: Seed
 
@@ -177,13 +184,21 @@ class Svc(Section):
     """The inverse of the regularisation's strength."""
     gamma: Gamma
     """The coefficient of the RBF kernel: scale, auto or a number above 0."""
-    multiclass: Literal["one_vs_one", "one_vs_rest"]
+    multiclass: Literal["one_vs_one"]
+
+
+class OvrSvc(Svc):
+    """sklearn.svm.SVC, one a class."""
+
+    multiclass: Literal["one_vs_rest"]  # type: ignore[assignment]
 
 
 class Errors(Section):
     """Stage analyse_errors: a confused pair of digits, looked at."""
 
-    pair: Annotated[Pair[Digit], AfterValidator(_differ)]
+    pair: Annotated[
+        Pair[Digit], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_differ)
+    ]
     n_examples: Annotated[int, Field(ge=1, le=400)]
     """How many images each of the four panels shows."""
 
@@ -236,10 +251,10 @@ class Params(Section):
     binary: Binary
     dummy: Dummy
     sgd: Sgd
-    sgd_scaled: Sgd
+    sgd_scaled: SgdScaled
     forest: Forest
     svc: Svc
-    ovr_svc: Svc
+    ovr_svc: OvrSvc
     errors: Errors
     neighbors: Neighbors
     grid: Grid

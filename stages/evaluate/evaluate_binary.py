@@ -131,7 +131,10 @@ def binary_metrics(
 
 def first_digit_metrics(score: float, asked: Sequence[float]) -> Metrics:
     """The score of the first digit, and whether it is above each threshold (In 21-23)."""
-    return {"score": score, **{f"above_{threshold}": score > threshold for threshold in asked}}
+    # DVC takes 0 and 0.0 for the same, and so must the key.
+    names = [repr(float(threshold)).removesuffix(".0") for threshold in asked]
+    answers = {f"above_{name}": score > float(name) for name in names}
+    return {"score": score, **answers}
 
 
 def roc(curve: Curve, chosen: float | None) -> Columns:

@@ -110,6 +110,19 @@ def test_the_command_names_the_declared_paths(name: str) -> None:
         assert any(within(dep, word) for word in words(stage)), dep
 
 
+def test_what_is_asked_of_a_model_is_what_it_is_trained_on() -> None:
+    made = set()
+    for stage in stages().values():
+        if stage.name.startswith("fit@"):
+            on = re.search("--train-on ([a-z_ ]+) --", stage.cmd)
+            assert on is not None
+            (folder,) = outs(stage)
+            names = {"predictions" if cut == "all" else cut for cut in on[1].split()}
+            made |= {f"{folder}/{name}.npz" for name in names}
+    read = {path for stage in stages().values() for path in declared(stage)}
+    assert {path for path in read if path.startswith("data/models/")} <= made
+
+
 def test_every_stage_comes_after_the_check_of_the_parameters() -> None:
     parents: dict[str, set[str]] = {}
     for stage, dependency in edges():

@@ -164,6 +164,12 @@ def test_first_digit_at_each_threshold() -> None:
     }
 
 
+def test_a_threshold_has_one_key_however_it_is_written() -> None:
+    """DVC runs nothing where 0 becomes 0.0."""
+    for one, other in ((0, 0.0), (-2000000, -2e6), (10**20, 1e20)):
+        assert first_digit_metrics(1.0, [one]) == first_digit_metrics(1.0, [other])
+
+
 def test_no_two_thresholds_share_a_key() -> None:
     asked = [1234567, 1234568, 0.1, 0.10000001, 1e-9, -1, 1e20, 123456789.5]
     metrics = first_digit_metrics(0.5, asked)

@@ -77,9 +77,13 @@ def test_what_was_read_is_compared_with_what_is_there(tmp_path: Path) -> None:
         ("svc.gamma", "fast", "scale, auto or a number above 0"),
         ("ovr_svc.gamma", 0, "scale, auto or a number above 0"),
         ("svc.gamma", [1], "scale, auto or a number above 0"),
-        ("sgd_scaled.scale", "no", "'none', 'all_images' or 'each_fold'"),
+        ("sgd_scaled.scale", "none", "'all_images' or 'each_fold'"),
+        ("sgd.scale", "each_fold", "'none'"),
+        ("sgd.max_iter", 2**31, "less than 2147483648"),
+        ("forest.n_estimators", 10**11, "less than or equal to 100000"),
+        ("svc.gamma", 10**400, "scale, auto or a number above 0"),
         ("dummy.strategy", "stratified", "'most_frequent' or 'prior'"),
-        ("ovr_svc.multiclass", True, "'one_vs_one' or 'one_vs_rest'"),
+        ("ovr_svc.multiclass", True, "'one_vs_rest'"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(
