@@ -235,7 +235,7 @@ def test_verify_names_and_removes_what_is_not_the_caches(clone: Clone) -> None:
     stray.write_text("not what the name says")
     assert str(stray) in verify(clone)
     assert not stray.exists()
-    assert verify(clone) == ""
+    assert "damaged" not in verify(clone)
     assert clone.repro() == set()
 
 
