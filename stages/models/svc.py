@@ -2,9 +2,7 @@
 
 scikit-learn's SVC, or Intel's faster one where it is installed: ``DIGITLINE_ACCELERATOR``
 (``auto``, ``on`` or ``off``; ``auto`` if unset) chooses. It is an environment variable and not a
-parameter because both solve the same problem, to the same tolerance (1e-3). On MNIST all 10,000
-test predictions are the same; before they are rounded, the ten scores of the first digit differ by
-1e-5 at most (one-vs-one) and 4e-4 (one-vs-rest).
+parameter because both solve the same problem, to the same tolerance (1e-3).
 """
 
 import os
@@ -26,7 +24,7 @@ from stages.common.errors import UserError
 
 # The coefficients depend, within the tolerance, on the CPU, its cores and the accelerator.
 PORTABLE = False
-# Their kernel is 80 MB with 10,000 support vectors.
+# The kernel of so many images and 10,000 support vectors takes 80 MB.
 IMAGES_AT_ONCE = 1000
 
 
@@ -97,9 +95,10 @@ class PlainSVC(ClassifierMixin, BaseEstimator):
         return decisions
 
     def decision_function(self, X: NDArray) -> NDArray[np.float64]:
-        """Of two classes, (n,); of more, (n, n_classes).
+        """The scores of ``X``: (n,) for two classes (of the second one), else (n, n_classes).
 
-        These are the votes for each class and, below 1/3, how clear they are.
+        The score of one of many classes is its number of votes, and a part below 1/3 that says how
+        clear they are.
         """
         decisions = self.pairs(X)
         if len(self.classes_) == 2:

@@ -1,4 +1,4 @@
-"""The whole DAG on 5,000 real digits, run once for all tests of a module's worker."""
+"""The whole DAG on 5,000 real digits, run once for each worker of pytest-xdist."""
 
 import pytest
 

@@ -166,19 +166,12 @@ def test_a_revision_that_is_none_ends_in_one_line(workspace: Clone) -> None:
     assert failed.value.stderr == "unknown Git revision 'nowhere'\n"
 
 
-def make_compare(clone: Clone, base: str) -> None:
-    """Run ``make compare``, in the environment of the tests."""
-    (clone.folder / ".venv").mkdir(exist_ok=True)
-    (clone.folder / ".venv" / ".installed").touch()
-    clone.run("make", "compare", f"BASE={base}")
-
-
 @pytest.mark.parametrize("branch", ["workspace", "a$b", "$$", "it's", '"a;b"', "`id`", "$(HOME)"])
 def test_a_branch_may_have_any_name(workspace: Clone, branch: str) -> None:
     workspace.run("git", "branch", branch)
     workspace.edit(errors__pair=[1, 7])
     try:
-        make_compare(workspace, branch)
+        workspace.make("compare", f"BASE={branch}")
     finally:
         workspace.run("git", "branch", "--delete", "--force", branch)
     report = (workspace.folder / "compare.md").read_text()
@@ -189,7 +182,7 @@ def test_a_branch_may_have_any_name(workspace: Clone, branch: str) -> None:
 @pytest.mark.parametrize("base", ["$(shell touch run)", "'; touch run; '", "`touch run`"])
 def test_a_revision_runs_nothing(workspace: Clone, base: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
-        make_compare(workspace, base)
+        workspace.make("compare", f"BASE={base}")
     assert failed.value.stderr.startswith(f"unknown Git revision '{base}'\n")
     assert not (workspace.folder / "run").exists()
 

@@ -16,8 +16,7 @@ from ruamel.yaml import YAML
 from tests.support.clone import Clone
 from tests.support.dag import NAMES, declared, outs, parameters, stages
 
-# Python's own, which no stage asks for, and the package, which holds no code.
-OWN = ("__pycache__",)
+# It holds no code.
 PACKAGE = "stages/__init__.py"
 # What makes every stage wait for the check of the parameters, and git keep an empty folder.
 UNREAD = {"data/params.checked", "data/idx/.gitignore"}
@@ -56,7 +55,7 @@ def files(clone: Clone, path: str) -> set[str]:
     return {
         str(file.relative_to(clone.folder))
         for file in inside
-        if not file.is_dir() and not set(file.parts) & set(OWN)
+        if not file.is_dir() and "__pycache__" not in file.parts
     }
 
 
@@ -67,7 +66,7 @@ def used(clone: Clone, stage: PipelineStage) -> dict[str, set[str]]:
         path = Path(what[0] if kind == "param" else what)
         if path.parent.name == "__pycache__" and path.is_relative_to(clone.folder / "stages"):
             kind, path = "read", path.parent.parent / f"{path.name.split('.')[0]}.py"
-        if not path.is_relative_to(clone.folder) or set(path.parts) & set(OWN):
+        if not path.is_relative_to(clone.folder) or "__pycache__" in path.parts:
             continue
         name = str(path.relative_to(clone.folder))
         if kind == "param" and name in PARAMETER_FILES:

@@ -17,19 +17,24 @@ from tests.support.dag import NAMES, code, declared, edges, modules, outs, plots
 MOST_CODE_DEPENDENCIES = 6
 
 
+def names(path: Path) -> set[str]:
+    """The names that a module imports: modules, and what may be one inside of a package."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
 def imported(path: Path) -> set[Path]:
     """The modules of the repository that a module imports, itself included, all the way down."""
     found = {path}
-    for node in ast.walk(ast.parse(path.read_text())):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            module = ROOT / (name.replace(".", "/") + ".py")
-            if name.startswith("stages.") and module.is_file() and module not in found:
-                found |= imported(module)
+    for name in names(path):
+        module = ROOT / (name.replace(".", "/") + ".py")
+        if name.startswith("stages.") and module.is_file() and module not in found:
+            found |= imported(module)
     return found
 
 
@@ -39,14 +44,9 @@ TOOLS = {"pooch", "requests", "ruamel", "threadpoolctl", "tqdm", "tyro"}
 
 
 def test_every_library_that_makes_bytes_is_pinned_for_the_stages() -> None:
-    imported_modules = set()
-    for path in (ROOT / "stages").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                imported_modules |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                imported_modules.add(node.module.split(".")[0])
-    others = imported_modules - set(sys.stdlib_module_names) - {"stages"} - TOOLS
+    modules_of_stages = (ROOT / "stages").rglob("*.py")
+    libraries = {name.split(".")[0] for path in modules_of_stages for name in names(path)}
+    others = libraries - set(sys.stdlib_module_names) - {"stages"} - TOOLS
     # By name, where the accelerator is chosen.
     assert others | {"sklearnex"} == set(LIBRARY_OF)
     pinned = YAML(typ="safe").load(ROOT / "stages" / "libraries.yaml")

@@ -37,13 +37,6 @@ def fresh(clone: Clone, folder: Path, trace: Path) -> Clone:
     return Clone(folder, trace, source=clone.folder)
 
 
-def verify(clone: Clone) -> str:
-    """What ``make verify`` prints, in the environment of the tests."""
-    (clone.folder / ".venv").mkdir(exist_ok=True)
-    (clone.folder / ".venv" / ".installed").touch()
-    return clone.run("make", "verify")
-
-
 def is_as_undisturbed(disturbed: Clone, clone: Clone) -> None:
     """Check that every output is the clone's, and that nothing else lies about."""
     done = disturbed.outs()
@@ -52,7 +45,7 @@ def is_as_undisturbed(disturbed: Clone, clone: Clone) -> None:
     assert disturbed.files() - {"data/.gitignore", "data/idx/.gitignore"} == set(done)
     cache = disturbed.folder / ".dvc" / "cache"
     print(f"{len(list(cache.rglob('.*.tmp')))} files half copied into DVC's cache")
-    verify(disturbed)
+    disturbed.make("verify")
     assert list(cache.rglob(".*")) == []
     assert disturbed.outs() == done
 
@@ -94,7 +87,7 @@ class Interrupter:
         self.kills[f"{told.name} to {whom}, {moment}"] += running
         if half := re.search(HALF_WRITTEN, output):
             self.kills[f"mended after {half[0]}"] += 1
-            verify(self.clone)
+            self.clone.make("verify")
         return running
 
 
@@ -107,7 +100,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
     while times > 0:
         times -= interrupter.kill("dvc", "repro", *targets(thorough))
     if re.search(HALF_WRITTEN, disturbed.dvc("status", check=False).stderr):
-        verify(disturbed)
+        disturbed.make("verify")
     disturbed.dvc("repro", *targets(thorough))
     print(*sorted((+interrupter.kills).items()), sep="\n")
     is_as_undisturbed(disturbed, clone)
@@ -143,7 +136,7 @@ def test_a_full_disk_is_told_and_does_no_harm(
         resize = ["mount", "-o", f"remount,size={megabytes}m", str(small_disk)]
         subprocess.run(resize, check=True)
         if re.search(HALF_WRITTEN, done.stderr):
-            verify(disturbed)
+            disturbed.make("verify")
     print(*told.items(), f"{megabytes} MB", sep="\n")
     assert told
     is_as_undisturbed(disturbed, clone)
@@ -223,7 +216,7 @@ def test_verify_finds_what_a_failing_disk_has_damaged(
     expected = clone.outs()[path]
     cached = clone.cached(expected)
     harm(cached if where == "cache" else clone.folder / path)
-    verify(clone)
+    clone.make("verify")
     clone.repro()
     for file in (cached, clone.folder / path):
         assert md5(file) == expected
@@ -233,9 +226,9 @@ def test_verify_finds_what_a_failing_disk_has_damaged(
 def test_verify_names_and_removes_what_is_not_the_caches(clone: Clone) -> None:
     stray = clone.cached(clone.outs()["data/train/labels.npy"]).with_name("0" * 30)
     stray.write_text("not what the name says")
-    assert str(stray) in verify(clone)
+    assert str(stray) in clone.make("verify")
     assert not stray.exists()
-    assert "damaged" not in verify(clone)
+    assert clone.make("verify") == ""
     assert clone.repro() == set()
 
 
@@ -246,7 +239,7 @@ def test_verify_mends_what_dvc_has_written_half(clone: Clone, file: str) -> None
     # Within a word, which is no YAML.
     path.write_text(content[: content.rindex("hash: md5") + 2] if file == "dvc.lock" else "")
     assert re.search(HALF_WRITTEN, clone.dvc("repro", check=False).stderr)
-    verify(clone)
+    clone.make("verify")
     # DVC's run-cache has what the file had.
     assert clone.repro() == set()
     assert clone.outs() == outs

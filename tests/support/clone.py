@@ -117,6 +117,12 @@ class Clone:
         """What a command prints in the clone."""
         return self._run(*command).stdout
 
+    def make(self, *arguments: str) -> str:
+        """What ``make`` prints, with the environment of the tests in place of its own."""
+        (self.folder / ".venv").mkdir(exist_ok=True)
+        (self.folder / ".venv" / ".installed").touch()
+        return self.run("make", "--no-print-directory", *arguments)
+
     def commit(self, message: str) -> None:
         self._run("git", "add", "--all")
         author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
