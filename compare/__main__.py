@@ -4,26 +4,44 @@
 of the graph: no stage reads them.
 """
 
+import json
 import re
 import shutil
+import subprocess
 import sys
-from base64 import b64decode
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import tyro
 import vl_convert
-from dvc.render.match import match_defs_renderers
-from dvc.repo import Repo
-from dvc.scm import RevError, resolve_rev
-from dvc.utils import errored_revisions
 
 from stages.common.errors import UserError
 
 REPORT, PICTURES = Path("compare.md"), Path("compare_plots")
 # DVC's name of the files as they are, committed or not.
 WORKSPACE = "workspace"
+
+
+def dvc(*command: str) -> Any:
+    """What a command of DVC prints as JSON.
+
+    Raises:
+        UserError: It failed, and said why.
+    """
+    # Not the ``dvc`` of the path, which may be another.
+    call = [sys.executable, "-m", "dvc", *command]
+    done = subprocess.run(call, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise UserError(done.stderr.partition("\n")[0].removeprefix("ERROR: "))
+    return json.loads(done.stdout)
+
+
+def commit_of(branch: str) -> str:
+    """The commit that a branch of git is at."""
+    call = ["git", "rev-parse", "--verify", f"refs/heads/{branch}"]
+    return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def code(value: Any) -> str:
@@ -70,67 +88,78 @@ def picture(name: str, content: bytes) -> str:
     return f"![{path.stem}]({path.as_posix()})"
 
 
-def plots(renderers: Iterable[Any]) -> Iterator[str]:
-    """Yield the title and the pictures of each plot whose data or image differs.
+def chart(name: str, spec: dict[str, Any]) -> Iterator[str]:
+    """Yield the picture of a chart with the data of both revisions, if they differ."""
+    points = spec["data"]["values"]
+    # The base first.
+    points.sort(key=lambda point: point["rev"] == WORKSPACE)
+    of = {
+        at: [p | {"rev": ""} for p in points if p["rev"] == at] for at in {p["rev"] for p in points}
+    }
+    if len(of) < 2 or len({json.dumps(values) for values in of.values()}) > 1:
+        yield picture(f"{name}.png", vl_convert.vegalite_to_png(spec, scale=2))
 
-    A chart is one picture with both revisions in it; of an image, both stand side by side.
-    """
-    for number, renderer in enumerate(sorted(renderers, key=lambda renderer: renderer.name), 1):
-        after = [point for point in renderer.datapoints if point["rev"] == WORKSPACE]
-        before = [point for point in renderer.datapoints if point["rev"] != WORKSPACE]
-        if [point | {"rev": ""} for point in after] == [point | {"rev": ""} for point in before]:
-            continue
-        yield f"### {code(renderer.name)}"
-        name, points = Path(renderer.name), before + after
+
+def images(name: str, files: dict[str, Path]) -> Iterator[str]:
+    """Yield a table of an image in each revision, side by side, if they differ."""
+    contents = {revision: path.read_bytes() for revision, path in files.items()}
+    if len(contents) < 2 or len(set(contents.values())) > 1:
+        suffix = next(iter(files.values())).suffix
+        numbered = enumerate(contents.values(), 1)
+        cells = [picture(f"{name}-{i}{suffix}", content) for i, content in numbered]
+        yield table([code(revision) for revision in contents], [cells])
+
+
+def plots(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Yield the title and the pictures of each plot that differs, of ``dvc plots diff``."""
+    for number, (title, entries) in enumerate(sorted(found.items()), 1):
         # Without the number, two names could become one.
-        file = f"{number}-{re.sub('[^A-Za-z0-9]+', '-', name.stem)}"
-        if renderer.TYPE == "vega":
-            renderer.datapoints = points
-            chart = vl_convert.vegalite_to_png(renderer.get_filled_template(), scale=2)
-            yield picture(f"{file}.png", chart)
+        name = f"{number}-{re.sub('[^A-Za-z0-9]+', '-', Path(title).stem)}"
+        if entries[0]["type"] == "vega":
+            drawn = [part for entry in entries for part in chart(name, entry["content"])]
         else:
-            images = [b64decode(point["src"].partition(",")[2]) for point in points]
-            cells = [picture(f"{file}-{i}{name.suffix}", each) for i, each in enumerate(images, 1)]
-            yield table([code(point["rev"]) for point in points], [cells])
+            # DVC has the workspace first.
+            files = {e["revisions"][0]: Path(e["url"]) for e in reversed(entries)}
+            drawn = list(images(name, files))
+        if drawn:
+            yield from (f"### {code(title)}", *drawn)
 
 
 def main(base: str, /) -> None:
     """Write ``compare.md``: the parameters, metrics and plots that differ.
 
     Args:
-        base: What to compare the workspace with: a branch, a tag or a commit. A result that was
-            not committed there counts as none.
+        base: What to compare the workspace with: a branch, a tag, a commit or an experiment. A
+            result that was not committed there counts as none.
 
     Raises:
         UserError: There is no such revision, or a result is missing in the workspace.
     """
-    with Repo() as repo:
-        try:
-            commit = resolve_rev(repo.scm, base)
-        except RevError as error:
-            raise UserError(str(error)) from None
-        # A branch may have the name that DVC gives to the files as they are.
-        revision = commit if base == WORKSPACE else base
-        params = repo.params.diff(revision, WORKSPACE)
-        metrics = repo.metrics.diff(revision, WORKSPACE)
-        sources = repo.plots.diff(revs=[revision, WORKSPACE])
-        found = match_defs_renderers(sources, templates_dir=repo.plots.templates_dir)
-    unread = {*params.get("errors", ()), *metrics.get("errors", ()), *errored_revisions(sources)}
-    if WORKSPACE in unread:
-        raise UserError("some metrics or plots are missing or damaged: run dvc repro")
-    shutil.rmtree(PICTURES, ignore_errors=True)
-    sections = {
-        "Parameters": list(values(params.get("diff", {}), base)),
-        "Metrics": list(values(metrics.get("diff", {}), base)),
-        "Plots": list(plots(each.renderer for each in found)),
-    }
+    # A branch may have the name that DVC gives to the files as they are.
+    revision = commit_of(base) if base == WORKSPACE else base
+    with tempfile.TemporaryDirectory() as folder:
+        params = dvc("params", "diff", "--json", "--", revision)
+        metrics = dvc("metrics", "diff", "--json", "--", revision)
+        drawn = dvc("plots", "diff", "--json", "--out", folder, "--", revision, WORKSPACE)
+        unread = [error for error in drawn.get("errors", ()) if error["rev"] == WORKSPACE]
+        for shown in dvc("metrics", "show", "--json").values():
+            unread += [file for file in shown.get("data", {}).values() if "error" in file]
+        if unread:
+            raise UserError("some metrics or plots are missing or damaged: run dvc repro")
+        shutil.rmtree(PICTURES, ignore_errors=True)
+        sections = {
+            "Parameters": list(values(params, base)),
+            "Metrics": list(values(metrics, base)),
+            "Plots": list(plots(drawn["data"])),
+        }
     blocks = [f"# This branch against {code(base)}"]
     for title, section in sections.items():
         if section:
             blocks += [f"## {title}", *section]
     if len(blocks) == 1:
         blocks.append("No parameter, metric or plot differs.")
-    REPORT.write_text("\n\n".join(blocks) + "\n")
+    REPORT.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    print(REPORT)
 
 
 if __name__ == "__main__":

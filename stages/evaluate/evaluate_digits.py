@@ -1,4 +1,4 @@
-"""Stage evaluate_digits: the ten-class models (In 40-51)."""
+"""Stage evaluate_digits: the models of all classes (In 40-51)."""
 
 from pathlib import Path
 
@@ -10,15 +10,18 @@ from stages.evaluate.accuracy import fold_accuracies
 from stages.output.tables import Metrics, write_metrics
 
 
-def cross_validated(y: NDArray[np.uint8], scores: NDArray, folds: NDArray[np.uint8]) -> Metrics:
+def cross_validated(
+    y: NDArray[np.uint8], scores: NDArray, folds: NDArray[np.uint8], classes: NDArray[np.uint8]
+) -> Metrics:
     """The accuracy in each fold: the digit of the highest out-of-fold score against ``y``.
 
     Args:
         y: (n,).
-        scores: (n, 10).
+        scores: (n, n_classes).
         folds: (n,), the fold of each image, from 0.
+        classes: (n_classes,), the digit of each column of ``scores``.
     """
-    return {"accuracy": fold_accuracies(scores.argmax(axis=1) == y, folds)}
+    return {"accuracy": fold_accuracies(classes[scores.argmax(axis=1)] == y, folds)}
 
 
 def trained(y_test: NDArray[np.uint8], said: dict[str, NDArray]) -> Metrics:
@@ -28,7 +31,8 @@ def trained(y_test: NDArray[np.uint8], said: dict[str, NDArray]) -> Metrics:
         y_test: (n,).
         said: What :func:`stages.models.fit.predictions` returns.
     """
-    scores = {f"score_{digit}": score for digit, score in enumerate(said["first_scores"])}
+    of_digits = zip(said["classes"], said["first_scores"], strict=True)
+    scores = {f"score_{digit}": score for digit, score in of_digits}
     return {
         "test_accuracy": np.mean(said["predictions"] == y_test),
         "first_digit": {"prediction": said["first_prediction"], **scores},
@@ -55,6 +59,5 @@ def main(
         if model in predictions:
             report = {**report, **trained(y_test, load_group(predictions[model]))}
         if model in out_of_fold:
-            group = load_group(out_of_fold[model])
-            report = {**report, **cross_validated(y, group["scores"], group["folds"])}
+            report = {**report, **cross_validated(y, **load_group(out_of_fold[model]))}
         write_metrics(path, report)

@@ -19,12 +19,14 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
-from stages.common.arrays import as_rows, load, save_group
+from stages.common.arrays import load, save_group
 from stages.common.folds import fold_numbers
 from stages.common.params import read
 from stages.common.progress import joblib_progress
 
 Cut = Literal["in_order", "stratified", "shuffled"]
+# The decimals of scores that agree on all machines, of a model that is not PORTABLE.
+ROUNDED = 2
 
 
 def cut_folds(
@@ -122,24 +124,30 @@ def join(model: Any, solved: Sequence[Any]) -> BaseEstimator:
     return model.join(solved) if hasattr(model, "join") else solved[0]
 
 
-def scores(model: Any, X: ArrayLike) -> NDArray[np.float64]:
+def scores(model: Any, X: ArrayLike, classes: NDArray) -> NDArray[np.float64]:
     """The decision function of a fitted classifier, or its probabilities where it has none.
 
     Args:
         model: A fitted classifier, or a pipeline that ends in one.
         X: (n, 784).
+        classes: (n_classes,), rising. One that the model was trained without has the lowest score
+            there is.
 
     Returns:
-        (n,) for two classes (the score of the second one), else (n, n_classes).
+        (n,) for a yes-or-no question (the score of yes), else (n, n_classes), of ``classes``.
     """
     if hasattr(model, "decision_function"):
-        return np.asarray(model.decision_function(X), dtype=np.float64)
-    probabilities: NDArray[np.float64] = model.predict_proba(X)
-    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
+        known, lowest = np.asarray(model.decision_function(X), dtype=np.float64), -np.inf
+        known = np.column_stack([-known, known]) if known.ndim == 1 else known
+    else:
+        known, lowest = model.predict_proba(X), 0.0
+    columns = np.full((len(known), len(classes)), lowest)
+    columns[:, np.searchsorted(classes, model.classes_)] = known
+    return columns[:, 1] if classes.dtype == bool else columns
 
 
 def out_of_fold_scores(
-    models: Sequence[Any], X: NDArray, folds: NDArray[np.uint8]
+    models: Sequence[Any], X: NDArray, folds: NDArray[np.uint8], classes: NDArray
 ) -> NDArray[np.float64]:
     """The scores of each image by the model that was fitted on the other folds' images.
 
@@ -149,38 +157,44 @@ def out_of_fold_scores(
         models: A fitted one for each fold.
         X: (n, 784).
         folds: (n,), the fold that each image is tested in.
+        classes: (n_classes,), rising.
 
     Returns:
-        (n,) for two classes (the score of the second one), else (n, n_classes).
+        (n,) for a yes-or-no question (the score of yes), else (n, n_classes), of ``classes``.
     """
-    parts = [scores(model, X[folds == fold]) for fold, model in enumerate(models)]
+    parts = [scores(model, X[folds == fold], classes) for fold, model in enumerate(models)]
     together = np.empty((len(X), *parts[0].shape[1:]))
     for fold, part in enumerate(parts):
         together[folds == fold] = part
     return together
 
 
-def predictions(model: Any, first: NDArray, test: NDArray, decimals: int) -> dict[str, NDArray]:
+def predictions(
+    model: Any, first: NDArray, test: NDArray, classes: NDArray, decimals: int
+) -> dict[str, NDArray]:
     """What a model trained on all training images says.
 
     Args:
         model: A fitted classifier.
         first: The first training image, (1, 784).
         test: The test images, (n, 784).
+        classes: (n_classes,), rising.
         decimals: To how many ``first_scores`` are rounded.
 
     Returns:
-        ``first_prediction`` (); ``first_scores`` (1,) for two classes, else (n_classes,);
-        ``predictions`` (n,); ``n_estimators`` (), how many models were fitted; ``n_problems``
-        (), how many intercepts they have: 45 for the pairs of ten classes, for an SVC.
+        ``classes``; ``first_prediction`` (); ``first_scores`` (1,) for a yes-or-no question, else
+        (n_classes,); ``predictions`` (n,); ``n_estimators`` (), how many models were fitted;
+        ``n_problems`` (), how many intercepts they have: 45 for the pairs of ten classes, for an
+        SVC.
     """
     last: Any = plain(model)
     last = last[-1] if isinstance(last, Pipeline) else last
     n_estimators = len(getattr(last, "estimators_", [last]))
     intercepts = getattr(last, "intercept_", np.empty(n_estimators))
     return {
+        "classes": classes,
         "first_prediction": model.predict(first)[0],
-        "first_scores": np.round(scores(model, first).ravel(), decimals),
+        "first_scores": np.round(scores(model, first, classes).ravel(), decimals),
         "predictions": model.predict(test),
         "n_estimators": np.array(n_estimators),
         "n_problems": np.array(np.size(intercepts)),
@@ -205,10 +219,11 @@ def main(
     """Fit ``stages/models/{model}.py``, with the values of a section of ``params``.
 
     For ``all`` images, write ``predictions.npz`` and, if its bytes are the same on any machine,
-    ``model.joblib``; for each cut of folds, ``scores`` and ``folds`` as ``{cut}.npz``. Scores that
-    differ between machines are rounded.
+    ``model.joblib``; for each cut of folds, ``scores``, ``folds`` and ``classes`` as ``{cut}.npz``.
+    Scores that differ between machines are rounded.
     """
     X, y, test = as_rows(load(images)), np.asarray(load(labels)), as_rows(load(test_images))
+    classes = np.unique(y)
     cuts: dict[str, NDArray[np.uint8] | None] = {}
     for cut in train_on:
         if cut == "all":
@@ -222,11 +237,16 @@ def main(
     for name, folds in cuts.items():
         if folds is None:
             (trained,) = fitted[name]
-            decimals = 4 if module.PORTABLE else 2
-            save_group(out / "predictions.npz", **predictions(trained, X[:1], test, decimals))
+            said = predictions(trained, X[:1], test, classes, 4 if module.PORTABLE else ROUNDED)
+            save_group(out / "predictions.npz", **said)
             if module.PORTABLE:
                 joblib.dump(plain(trained), out / "model.joblib")
         else:
-            scored = out_of_fold_scores(fitted[name], X, folds)
-            scored = scored if module.PORTABLE else np.round(scored, 2)
-            save_group(out / f"{name}.npz", scores=scored, folds=folds)
+            scored = out_of_fold_scores(fitted[name], X, folds, classes)
+            scored = scored if module.PORTABLE else np.round(scored, ROUNDED)
+            save_group(out / f"{name}.npz", scores=scored, folds=folds, classes=classes)
+
+
+def as_rows(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One row of 784 pixels per image: a view (n, 784) of images (n, 28, 28)."""
+    return images.reshape(len(images), -1)

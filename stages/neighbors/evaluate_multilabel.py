@@ -30,12 +30,16 @@ def multilabel_metrics(
         first: (2,).
         y: (n, 2), the true labels.
         predictions: (n, 2), out of fold.
+
+    Returns:
+        ``first_digit`` and ``f1``. A label that no image has, and none is said to have, has no F1,
+        and no part in the means.
     """
+    averages = ("macro", "weighted")
+    f1 = {a: f1_score(y, predictions, average=a, zero_division=np.nan) for a in averages}
     return {
         "first_digit": {"large": bool(first[0]), "odd": bool(first[1])},
-        "f1": {
-            average: f1_score(y, predictions, average=average) for average in ("macro", "weighted")
-        },
+        "f1": {average: value for average, value in f1.items() if not np.isnan(value)},
     }
 
 

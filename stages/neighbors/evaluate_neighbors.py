@@ -50,7 +50,7 @@ def main(
     metrics: dict[str, Path],
 ) -> None:
     """Write the test accuracy of the classifier that ``grid`` found best, among each ``images``."""
-    best = json.loads(grid.read_text())["best"]
+    best = json.loads(grid.read_text(encoding="utf-8"))["best"]
     truth = load(test_labels)
     for model, path in metrics.items():
         y = load(labels[model])

@@ -53,13 +53,14 @@ def save_panels(
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
-def save_matrix(path: Path, cells: NDArray[np.uint8], corner: str) -> None:
-    """Write a matrix of pictures as PNG, with its row and column numbers.
+def save_matrix(path: Path, cells: NDArray[np.uint8], names: NDArray, corner: str) -> None:
+    """Write a matrix of pictures as PNG, with the names of its rows and columns.
 
     Args:
         path: The PNG file. It has (n + 1) × (n + 1) tiles of one size, the first of each row and
-            column its number, so that a tile is found without knowing its size.
+            column its name, so that a tile is found without knowing its size.
         cells: (n, n, height, width), grey levels from 0 (white) to 255 (black).
+        names: (n,), of both rows and columns.
         corner: The text of the first tile.
     """
     n, _, height, width = cells.shape
@@ -70,7 +71,7 @@ def save_matrix(path: Path, cells: NDArray[np.uint8], corner: str) -> None:
     picture = Image.fromarray(255 - sheet(tiles.reshape(-1, *tiles.shape[2:]), n + 1))
     draw, (_, _, tall, wide) = ImageDraw.Draw(picture), tiles.shape
     for i in range(n + 1):
-        text = str(i - 1) if i else corner
+        text = str(names[i - 1]) if i else corner
         font = ImageFont.load_default(FONT_SIZE if i else FONT_SIZE / 2)
         for x, y in {(0, i), (i, 0)}:
             center = ((x + 0.5) * wide, (y + 0.5) * tall)

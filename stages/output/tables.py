@@ -32,7 +32,9 @@ def write_metrics(path: Path, metrics: Metrics) -> None:
         ValueError: A number is infinite or not a number.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_rounded(metrics), indent=2, allow_nan=False) + "\n")
+    path.write_text(
+        json.dumps(_rounded(metrics), indent=2, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def write_csv(
@@ -52,7 +54,7 @@ def write_csv(
     if any(isinstance(value, float) and not math.isfinite(value) for row in rows for value in row):
         raise ValueError(f"{path} would hold a number that is not finite")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         digits = ["" if name in exact else f".{SIGNIFICANT_DIGITS}g" for name in columns]

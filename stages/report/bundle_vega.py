@@ -13,5 +13,5 @@ from stages.report.render import render
 def main(shared: Path, template: Path, vega: Path, page: Path) -> None:
     """Write Vega, Vega-Lite and Vega-Embed as one script, and DVC's ``plots.html_template``."""
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
-    vega.write_text(script)
-    page.write_text(render(shared, template, script))
+    vega.write_text(script, encoding="utf-8")
+    page.write_text(render(shared, template, script), encoding="utf-8")

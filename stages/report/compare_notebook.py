@@ -45,11 +45,11 @@ def find(reports: Path, file: str, keys: Sequence[str]) -> list[Value | None]:
     """
     path = reports / file
     if path.suffix == ".csv":
-        rows = list(csv.DictReader(path.read_text().splitlines()))
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
         return [float(row[key]) for key in keys for row in rows]
     values: list[Value | None] = []
     for key in keys:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8"))
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         values.append(value)
@@ -118,10 +118,10 @@ def main(params: Path, figures: Path, data: Path, reports: Path, out: Path) -> N
     theirs = read(figures, "")
     edited = changed(theirs["params"], read(params, ""))
     why = f"not the notebook's {', '.join(edited)}" if edited else ""
-    if not json.loads(data.read_text())["is_mnist"]:
+    if not json.loads(data.read_text(encoding="utf-8"))["is_mnist"]:
         why = "not the notebook's data"
     differing = []
-    with out.open("w", newline="") as file:
+    with out.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["cell", "figure", "notebook", "this_run", "verdict"])
         for row in (Row(**values) for values in theirs["figures"]):

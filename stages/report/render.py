@@ -45,7 +45,7 @@ def render(shared: Path, page: Path, vega: str, **values: Any) -> str:
         request: https://www.w3.org/TR/CSP3/.
     """
     own = [shared / "charts.js", page / f"{page.name}.js"]
-    scripts = [vega, "".join(path.read_text() for path in own)]
+    scripts = [vega, "".join(path.read_text(encoding="utf-8") for path in own)]
     hashes = [b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     environment = Environment(
         loader=FileSystemLoader([shared, page]),

@@ -11,15 +11,14 @@ from stages.report.render import picture, render
 
 def tree(folder: Path) -> dict[str, Any]:
     """The JSON files below ``folder``, nested by the names of folders and files."""
-    return {
-        path.stem: tree(path) if path.is_dir() else json.loads(path.read_text())
-        for path in sorted(folder.iterdir())
-    }
+    folders = {path.name: tree(path) for path in sorted(folder.iterdir()) if path.is_dir()}
+    files = sorted(folder.glob("*.json"))
+    return folders | {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
 def table(path: Path) -> list[list[str]]:
     """The lines of a CSV file, its header first."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
 
 
@@ -40,12 +39,12 @@ def main(
     page = render(
         shared,
         template,
-        vega.read_text(),
+        vega.read_text(encoding="utf-8"),
         params=read(params, ""),
         metrics=tree(metrics),
         notebook=[dict(zip(header, line, strict=True)) for line in lines],
         charts=tree(charts),
-        plots={path.stem: table(path) for path in sorted(plots.iterdir())},
-        pictures={path.stem: picture(path) for path in sorted(pictures.iterdir())},
+        plots={path.stem: table(path) for path in sorted(plots.glob("*.csv"))},
+        pictures={path.stem: picture(path) for path in sorted(pictures.glob("*.png"))},
     )
-    out.write_text(page)
+    out.write_text(page, encoding="utf-8")

@@ -4,8 +4,6 @@ With ``--thorough`` also under every supported Python that is installed, in an e
 own.
 """
 
-import json
-import os
 import platform
 import shutil
 import subprocess
@@ -14,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.repo import Repo
-from networkx import topological_sort
 
 from tests.support import ROOT
 from tests.support.clone import Clone, md5
@@ -25,7 +21,6 @@ pytestmark = pytest.mark.skipif(
     reason="cores are taken away, and CPUs named, as Linux on x86-64 does it",
 )
 
-SCRIPT = ROOT / "tests" / "support" / "in_one_process.py"
 # Compared with the clone's own run, on this machine's cores and CPU, with its settings. What the
 # libraries report must be what was asked for.
 MACHINES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
@@ -82,38 +77,57 @@ MACHINES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         },
         {"BLAS": ["SkylakeX"], "joblib's threads": 2},
     ),
+    # A user who has set whatever a library of stages/libraries.yaml reads by itself.
+    "a hostile home and environment": (
+        {
+            "HOME": "{home}",
+            "XDG_CONFIG_HOME": "{home}/.config",
+            "MPLCONFIGDIR": "{home}/.config/matplotlib",
+            "MATPLOTLIBRC": "{home}/.config/matplotlib",
+            "MPLBACKEND": "svg",
+            "SOURCE_DATE_EPOCH": "1",
+            "LC_ALL": "C",
+            "PYTHONUTF8": "0",
+            "PYTHONCOERCECLOCALE": "0",
+            "SCIPY_ARRAY_API": "1",
+            "SKLEARN_ASSUME_FINITE": "1",
+            "SKLEARN_WORKING_MEMORY": "1",
+            "SKLEARN_PAIRWISE_DIST_CHUNK_SIZE": "7",
+            "SKLEARN_SKIP_PARAMETER_VALIDATION": "1",
+            "JOBLIB_MULTIPROCESSING": "0",
+            "JOBLIB_START_METHOD": "spawn",
+            "JOBLIB_TEMP_FOLDER": "{home}",
+            "NPY_PROMOTION_STATE": "weak",
+            "NUMPY_MADVISE_HUGEPAGE": "0",
+            "PILLOW_BLOCK_SIZE": "4096",
+            "PILLOW_ALIGNMENT": "4",
+            "PYDANTIC_DISABLE_PLUGINS": "__all__",
+            "PYDANTIC_ERRORS_INCLUDE_URL": "0",
+            "TQDM_DISABLE": "1",
+            "FORCE_COLOR": "1",
+        },
+        {"encoding": "ascii"},
+    ),
 }
-
-
-def commands(clone: Clone) -> list[str]:
-    """The command of every stage, in an order that they can run in."""
-    with Repo(str(clone.folder)) as repo:
-        # Its edges lead from a stage to those that it depends on.
-        return [stage.cmd for stage in reversed(list(topological_sort(repo.index.graph)))]
+# What the home folder of that user holds.
+HOME = {
+    ".config/matplotlib/matplotlibrc": "font.size: 30\nsavefig.dpi: 20\nimage.cmap: hot\n",
+    ".config/matplotlib/stylelib/classic.mplstyle": "font.size: 3\n",
+    ".matplotlib/matplotlibrc": "font.size: 40\n",
+    "scikit_learn_data/params.yaml": "",
+    ".numpy-site.cfg": "[DEFAULT]\nlibraries = none\n",
+    ".netrc": "not a netrc",
+}
 
 
 def other_outs(clone: Clone, folder: Path, python: str, environment: dict[str, str]) -> Any:
     """Run every stage in ``folder``; what the libraries report, and the outputs that differ."""
-    for name in ("stages", "params.yaml", "data/idx", ".dvc/plots"):
-        copy = shutil.copytree if (clone.folder / name).is_dir() else shutil.copy
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        copy(clone.folder / name, folder / name)
-    (folder / "reports").mkdir()
-    done = subprocess.run(
-        [python, "-W", "ignore", str(SCRIPT)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), **environment},
-        input="\n".join(commands(clone)),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run = clone.copy_stages(folder)
+    report = run(python, environment)
     expected = clone.outs()
     assert len(expected) > 50
     assert any("/model.joblib" in path for path in expected)
-    differing = {path for path in expected if md5(folder / path) != expected[path]}
-    return json.loads(done.stdout.splitlines()[-1]), differing
+    return report, {path for path in expected if md5(folder / path) != expected[path]}
 
 
 def avx512() -> bool:
@@ -126,6 +140,10 @@ def test_another_machine_makes_the_same_bytes(clone: Clone, tmp_path: Path, mach
     if "SkylakeX" in machine and not avx512():
         pytest.skip("this CPU has no AVX-512")
     environment, seen = MACHINES[machine]
+    for name, text in HOME.items():
+        (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "home" / name).write_text(text)
+    environment = {name: v.format(home=tmp_path / "home") for name, v in environment.items()}
     folder = tmp_path / "a clone, elsewhere"
     report, differing = other_outs(clone, folder, sys.executable, environment)
     assert seen.items() <= report.items()

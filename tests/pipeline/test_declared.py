@@ -18,8 +18,8 @@ from tests.support.dag import NAMES, declared, outs, parameters, stages
 
 # It holds no code.
 PACKAGE = "stages/__init__.py"
-# What makes every stage wait for the check of the parameters, and git keep an empty folder.
-UNREAD = {"data/params.checked", "data/idx/.gitignore"}
+# What makes every stage wait for the checks, and git keep an empty folder.
+UNREAD = {"data/params.checked", "data/data.checked", "data/idx/.gitignore"}
 
 
 def events(clone: Clone, command: str) -> Iterator[tuple[str, Any]]:
@@ -158,7 +158,7 @@ def test_every_parameter_is_read_by_a_stage(clone: Clone, file: str) -> None:
     assert leaves(clone, file, "") - read == set()
 
 
-CHECK = "    check_sizes(len(load(labels)), n_train)\n"
+LINE = '    n_train = read(params, "split.n_train")\n'
 
 
 @pytest.mark.parametrize(
@@ -208,8 +208,8 @@ CHECK = "    check_sizes(len(load(labels)), n_train)\n"
         ),
         pytest.param(
             "stages/data/split.py",
-            CHECK,
-            CHECK + '    read(params, "binary.target")\n',
+            LINE,
+            LINE + '    read(params, "binary.target")\n',
             "split reads binary.target of params.yaml undeclared",
             id="undeclared parameter",
         ),

@@ -1,20 +1,27 @@
 """What every stage has around it (stages/common/guard.py), on a stage that the test writes."""
 
 import os
+import py_compile
 import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support import ROOT
 
-EDIT = "from subprocess import run; run({command!r}, shell=True, check=True)"
+# Someone edits a file: a process of another folder does what no stage may.
+EDIT = """
+import subprocess
+subprocess.run('cd {folder} && ' + {command!r}, shell=True, check=True, cwd='/')
+"""
 
 
 class Toy:
@@ -32,13 +39,17 @@ class Toy:
         (folder / "params.yaml").write_text("used: {a: 1}\nother: 2\n")
         self.code("")
 
-    def code(self, body: str, before: str = "") -> None:
+    def edited(self, command: str) -> str:
+        """Code that has someone run a command in the repository."""
+        return EDIT.format(folder=self.folder, command=command)
+
+    def code(self, body: str, before: str = "", arguments: str = "") -> None:
         """Have the stage do ``body`` after it has read what it needs, ``before`` its imports."""
         code = f"""
 {before}
 from pathlib import Path
 from stages.common.params import read
-def main(params: Path, data: Path, out: Path) -> None:
+def main(params: Path, data: Path, out: Path{arguments}) -> None:
     read(params, "used")
     text = data.read_text()
 {textwrap.indent(body, "    ")}
@@ -51,9 +62,15 @@ def main(params: Path, data: Path, out: Path) -> None:
         arguments = "-m stages toy --params params.yaml --data data.txt --out out.txt"
         return [sys.executable, *arguments.split()]
 
-    def run(self, *more: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*self.command, *more], cwd=self.folder, capture_output=True, text=True, check=False
+            [*self.command, *more],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
 
 
@@ -88,16 +105,109 @@ def test_a_stage_runs_and_may_run_again_over_its_outputs(toy: Toy) -> None:
             "try:\n    open('other.txt')\nexcept Exception:\n    pass",
             "toy reads other.txt, which",
         ),
+        ('import os; os.rename("other.txt", "/tmp/gone")', "toy writes other.txt, which"),
+        ('import os; os.replace(data, "stray.txt")', "toy writes stray.txt, which"),
+        ('import shutil; shutil.move("other.txt", out)', "toy writes other.txt, which"),
+        ('import os; os.remove("other.txt")', "toy writes other.txt, which"),
+        ('import os; os.link("other.txt", out)', "toy writes other.txt, which"),
+        ('import os; os.symlink("other.txt", out)', "toy writes other.txt, which"),
+        ('import os; os.truncate("other.txt", 1)', "toy writes other.txt, which"),
+        ('import sqlite3; sqlite3.connect("stray.txt")', "toy writes stray.txt, which"),
+        ('open("a/__pycache__/other.txt")', "toy reads a/__pycache__/other.txt, which"),
+        ('open("link/other.txt")', "toy reads link/other.txt, which"),
+        ('open("../outside/other.txt")', "toy reads ../outside/other.txt, which"),
+        ('open("pipe")', "toy reads pipe, which"),
     ],
 )
 def test_a_file_that_the_command_does_not_name_is_refused(toy: Toy, body: str, line: str) -> None:
+    (toy.folder / "a" / "__pycache__").mkdir(parents=True)
+    (toy.folder / "a" / "__pycache__" / "other.txt").write_text("")
+    # Real paths: of the repository by another name, within it and from outside.
+    (toy.folder / "link").symlink_to(toy.folder)
+    (toy.folder.parent / "outside").unlink(missing_ok=True)
+    (toy.folder.parent / "outside").symlink_to(toy.folder)
+    os.mkfifo(toy.folder / "pipe")
     toy.code(body)
     done = toy.run()
     assert done.returncode == 1
     assert done.stderr.startswith(line)
     assert done.stderr.endswith("its command in dvc.yaml does not name\n")
+    assert (toy.folder / "other.txt").read_text() == "other\n"
     assert not (toy.folder / "out.txt").exists()
     assert not (toy.folder / "stray.txt").exists()
+
+
+PROCESS = "toy starts a process, whose files nobody watches: use threads\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'import subprocess; subprocess.run(["cat", "other.txt"])',
+        'import subprocess; subprocess.run("cat other.txt", shell=True)',
+        'import os; os.system("cat other.txt")',
+        'import os; os.posix_spawn("/bin/cat", ["cat", "other.txt"], {})',
+        "import os; os.fork() or os._exit(0)",
+        "import os; os.execv('/bin/cat', ['cat', 'other.txt'])",
+        *(
+            f"import multiprocessing as m; m.get_context({kind!r}).Pool(2).map(open, ['other.txt'])"
+            for kind in ("fork", "spawn", "forkserver")
+        ),
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "list(ProcessPoolExecutor().map(open, ['other.txt']))",
+        *(
+            "import joblib\njoblib.Parallel(n_jobs=2, "
+            f"backend={backend!r})(joblib.delayed(open)('other.txt') for _ in range(2))"
+            for backend in ("loky", "multiprocessing")
+        ),
+    ],
+)
+def test_a_process_that_nobody_watches_is_refused(toy: Toy, body: str) -> None:
+    toy.code(body)
+    done = toy.run()
+    assert done.returncode == 1
+    # Python's own process that cleans up after pools may have something to say, too.
+    assert done.stderr.startswith(PROCESS)
+    assert not (toy.folder / "out.txt").exists()
+
+
+def test_processes_of_another_folder_or_a_librarys_own_are_not_its_concern(toy: Toy) -> None:
+    toy.code("import subprocess; subprocess.run(['true'], cwd='/')")
+    assert toy.run().returncode == 0
+    # How joblib asks the machine for the number of its cores.
+    toy.code("import joblib; joblib.cpu_count(only_physical_cores=True)")
+    assert toy.run().returncode == 0
+
+
+@pytest.mark.parametrize("name", ["data.txt", "out.txt", "params.yaml"])
+def test_a_pipe_in_place_of_a_file_is_told_and_not_waited_for(toy: Toy, name: str) -> None:
+    (toy.folder / name).unlink(missing_ok=True)
+    os.mkfifo(toy.folder / name)
+    assert toy.run().stderr == f"{name} is a pipe, where toy needs a file\n"
+
+
+def test_a_repository_below_the_libraries_of_python_is_watched_too(tmp_path: Path) -> None:
+    """An environment around the repository, in place of one in it."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    (tmp_path / "env" / "clone").mkdir()
+    toy = Toy(tmp_path / "env" / "clone")
+    python = tmp_path / "env" / "bin" / "python"
+    site = next((tmp_path / "env").glob("lib/*/site-packages"))
+    (site / "all.pth").write_text(sysconfig.get_path("purelib"))
+    toy.code('open("other.txt")')
+    done = subprocess.run(
+        [python, *toy.command[1:]], cwd=toy.folder, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.startswith("toy reads other.txt, which")
+
+
+def test_a_declared_link_into_the_cache_is_read_and_written(toy: Toy) -> None:
+    """As DVC places its files with ``cache.type symlink``."""
+    (toy.folder / "cache").mkdir()
+    (toy.folder / "data.txt").rename(toy.folder / "cache" / "data")
+    (toy.folder / "data.txt").symlink_to("cache/data")
+    assert toy.run().returncode == 0
+    assert (toy.folder / "out.txt").read_text() == "data\n"
 
 
 def test_files_outside_the_repository_are_not_its_concern(
@@ -122,6 +232,8 @@ def test_files_outside_the_repository_are_not_its_concern(
         ("rm data.txt", "data.txt"),
         # Of the same size and time.
         ("cp -p data.txt new; echo DATA > new; touch -r data.txt new; mv new data.txt", "data.txt"),
+        # The same file, too.
+        ("cp -p data.txt was; echo DATA > data.txt; touch -r was data.txt", "data.txt"),
         ("echo >> stages/toy.py", "stages/toy.py"),
         ("echo >> stages/common/errors.py", "stages/common/errors.py"),
         ("echo >> stages/__main__.py", "stages/__main__.py"),
@@ -130,14 +242,120 @@ def test_files_outside_the_repository_are_not_its_concern(
     ],
 )
 def test_an_edit_during_the_run_is_noticed(toy: Toy, command: str, changed: str) -> None:
-    toy.code(EDIT.format(command=command))
+    toy.code(toy.edited(command))
     done = toy.run()
     assert done.returncode == 1
     assert done.stderr == f"{changed} changed while toy ran: run dvc repro again\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        ("touch folder/new", "folder"),
+        ("rm folder/one", "folder"),
+        ("mv folder/one folder/two", "folder"),
+        ("touch folder/below/new", "folder/below"),
+    ],
+)
+def test_a_declared_folder_that_gains_or_loses_a_file_is_noticed(
+    toy: Toy, command: str, changed: str
+) -> None:
+    (toy.folder / "folder" / "below").mkdir(parents=True)
+    (toy.folder / "folder" / "one").write_text("")
+    told = f"{changed} changed while toy ran: run dvc repro again\n"
+    toy.code(toy.edited(command), arguments=", folder: Path")
+    assert toy.run("--folder", "folder").stderr == told
+
+
+def test_a_folder_that_the_stage_writes_to_may_gain_files(toy: Toy) -> None:
+    (toy.folder / "out").mkdir()
+    toy.code("(out / 'new.txt').write_text(text); out = out / 'text'")
+    assert toy.run("--out", "out").returncode == 0
+
+
+def test_parameters_edited_there_and_back_are_all_of_one_moment(toy: Toy) -> None:
+    """What was read once stays; and it is what DVC records in the end."""
+    toy.code(
+        toy.edited("sed -i 's/a: 1/a: 3/' params.yaml")
+        + 'text = str(read(params, "used.a"))'
+        + toy.edited("sed -i 's/a: 3/a: 1/' params.yaml")
+    )
+    assert toy.run().returncode == 0
+    assert (toy.folder / "out.txt").read_text() == "1"
+
+
+def test_a_module_that_was_not_there_when_the_stage_began_is_noticed(toy: Toy) -> None:
+    toy.code(toy.edited("touch stages/new.py") + "import stages.new")
+    assert toy.run().stderr == "stages/new.py changed while toy ran: run dvc repro again\n"
+
+
+def test_bytecode_of_other_code_is_not_run(toy: Toy) -> None:
+    """Python takes bytecode for that of a source of the same size and second."""
+    toy.code("text = 'old'")
+    source = toy.folder / "stages" / "toy.py"
+    was = source.stat()
+    py_compile.compile(str(source), doraise=True)
+    toy.code("text = 'new'")
+    os.utime(source, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert toy.run().returncode == 0
+    assert (toy.folder / "out.txt").read_text() == "new"
+    # Of a module without a source, none is run at all.
+    bytecode = next((toy.folder / "stages" / "__pycache__").glob("toy.*.pyc"))
+    bytecode.rename(toy.folder / "stages" / "sourceless.pyc")
+    toy.code("import stages.sourceless")
+    assert "sourceless" in toy.run().stderr
+
+
+def test_a_stage_writes_no_bytecode(toy: Toy) -> None:
+    toy.run(PYTHONDONTWRITEBYTECODE="")
+    assert not list(toy.folder.glob("stages/__pycache__/toy*"))
+
+
+def test_another_checkouts_stages_are_not_run(toy: Toy) -> None:
+    """Without the current folder on its path, Python finds those that are installed."""
+    done = toy.run(PYTHONSAFEPATH="1", PYTHONPATH=str(ROOT))
+    assert done.returncode == 1
+    # It has no stage of that name; where it has one, it says whose stages they are.
+    command = [sys.executable, "-m", "stages", "data.split"]
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=toy.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == f"{ROOT} has these stages: run them there, without PYTHONSAFEPATH\n"
+
+
+SETTINGS = {
+    "MPLBACKEND": "svg",
+    "SCIPY_ARRAY_API": "1",
+    "SKLEARN_ASSUME_FINITE": "1",
+    "LC_ALL": "C",
+    "lc_messages": "de_DE",
+    "PYTHONUTF8": "0",
+    "A_VARIABLE": "of somebody's",
+}
+
+
+def test_a_stage_sees_none_of_the_users_settings(toy: Toy) -> None:
+    toy.code("import os; text = ' '.join(os.environ)")
+    kept = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "https_proxy": "http://proxy"}
+    assert toy.run(**SETTINGS, **kept).returncode == 0
+    seen = set((toy.folder / "out.txt").read_text().split())
+    assert kept.keys() <= seen
+    assert not SETTINGS.keys() & seen
+
+
+@pytest.mark.parametrize("cores", ["abc", "0", "-1", "1.5", ""])
+def test_a_number_of_cores_that_is_none_is_told(toy: Toy, cores: str) -> None:
+    told = toy.run(LOKY_MAX_CPU_COUNT=cores).stderr
+    assert told == f"LOKY_MAX_CPU_COUNT is {cores!r}, but should be a whole number above 0\n"
+
+
+def test_without_docstrings_there_is_no_schema(toy: Toy) -> None:
+    assert toy.run(PYTHONOPTIMIZE="2").stderr.startswith("unset PYTHONOPTIMIZE")
+
+
 def test_code_edited_after_it_was_read_and_before_the_stage_began_is_noticed(toy: Toy) -> None:
-    toy.code("", before=EDIT.format(command="echo >> stages/toy.py"))
+    toy.code("", before=toy.edited("echo >> stages/toy.py"))
     assert "stages/toy.py changed while toy ran" in toy.run().stderr
 
 
@@ -156,7 +374,7 @@ def test_dvc_does_not_record_a_run_during_which_a_file_was_edited(
         )
 
     once = tmp_path_factory.mktemp("once") / "done"
-    toy.code(EDIT.format(command=f"test -e {once} || echo more >> data.txt; touch {once}"))
+    toy.code(toy.edited(f"test -e {once} || echo more >> data.txt; touch {once}"))
     dvc("init", "--no-scm")
     command = " ".join(["python", *toy.command[1:]])
     dvc("stage", "add", "-n", "toy", "-d", "data.txt", "-o", "out.txt", command)
@@ -179,7 +397,7 @@ def test_dvc_does_not_record_a_run_during_which_a_file_was_edited(
     ],
 )
 def test_an_edit_of_what_the_stage_does_not_use_is_not(toy: Toy, command: str) -> None:
-    toy.code(EDIT.format(command=command))
+    toy.code(toy.edited(command))
     assert toy.run().returncode == 0
 
 
@@ -197,9 +415,12 @@ def test_a_library_of_another_version_than_the_pinned_is_refused(toy: Toy) -> No
 
 
 def test_a_pin_that_changes_during_the_run_is_noticed(toy: Toy) -> None:
-    edit = EDIT.format(command="echo 'numpy: \"9.9\"' > stages/libraries.yaml")
-    toy.code(f"import numpy\n{edit}")
-    assert "is installed, but results are of 9.9" in toy.run().stderr
+    edit = toy.edited("sed -i 's/^numpy.*/numpy: 9/' stages/libraries.yaml")
+    toy.code(edit, before="import numpy")
+    assert toy.run().stderr.startswith("stages/libraries.yaml changed while toy ran")
+    # Of a library that the stage does not use, it is not its concern.
+    toy.code(toy.edited("sed -i 's/^scipy.*/scipy: 9/' stages/libraries.yaml"))
+    assert toy.run().returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -253,9 +474,12 @@ def test_a_mistake_of_the_user_is_one_line_and_an_ordinary_exception(toy: Toy) -
     assert toy.run().returncode == 0
 
 
-def test_an_unknown_stage_is_told_which_there_are(toy: Toy) -> None:
+@pytest.mark.parametrize(
+    "name", ["common.errors", "toy.py", "stages.toy", "./toy", "..toy", "", "{folder}/stages/toy"]
+)
+def test_an_unknown_stage_is_told_which_there_are(toy: Toy, name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "stages", "common.errors"],
+        [sys.executable, "-m", "stages", name.format(folder=toy.folder)],
         cwd=toy.folder,
         capture_output=True,
         text=True,
@@ -289,22 +513,74 @@ time.sleep(60)
 """
 
 
-def test_a_stage_ends_with_the_process_that_started_it(
-    toy: Toy, tmp_path_factory: pytest.TempPathFactory
+# DVC as far as it matters here: it runs the command in the user's shell, and waits.
+DVC = """
+import os, subprocess, sys
+subprocess.run([*sys.argv[1].split(), "-c", sys.argv[2]], env={**os.environ, "DVC_STAGE": "toy"})
+"""
+# Of a single command, most shells become it; of two, they stay its parent.
+SHELLS = [
+    pytest.param(shell, after, marks=pytest.mark.skipif(not shutil.which(shell), reason="missing"))
+    for shell in ("sh", "dash", "bash", "zsh")
+    for after in ("", "; true")
+]
+
+
+def start(toy: Toy, shell: str, after: str) -> subprocess.Popen[bytes]:
+    """A process like DVC that runs the stage."""
+    command = " ".join(toy.command) + after
+    arguments = [sys.executable, "-c", DVC, shell, command]
+    return subprocess.Popen(arguments, cwd=toy.folder, start_new_session=True)
+
+
+@pytest.mark.parametrize(("shell", "after"), SHELLS)
+def test_a_stage_ends_with_dvc_whatever_the_shell(
+    toy: Toy, tmp_path_factory: pytest.TempPathFactory, shell: str, after: str
 ) -> None:
     pid = tmp_path_factory.mktemp("pid") / "pid"
     toy.code(BUSY.format(pid=str(pid)))
-    parent = subprocess.Popen(
-        [sys.executable, "-c", f"import subprocess; subprocess.run({toy.command!r})"],
-        cwd=toy.folder,
-    )
+    dvc = start(toy, shell, after)
     wait_until(lambda: pid.exists() and pid.read_text() != "")
     stage = int(pid.read_text())
+    # Longer than it takes to look for DVC.
+    time.sleep(1)
     assert is_alive(stage)
-    parent.kill()
-    parent.wait()
+    dvc.kill()
+    dvc.wait()
     wait_until(lambda: not is_alive(stage), seconds=5)
     assert not (toy.folder / "out.txt").exists()
+
+
+@pytest.mark.parametrize("after", ["", "; true"])
+def test_a_stage_ends_with_dvc_from_its_first_moment(
+    toy: Toy, tmp_path_factory: pytest.TempPathFactory, after: str
+) -> None:
+    """Killed as soon as the stage's process is there, before it has looked for DVC."""
+    pid = tmp_path_factory.mktemp("pid") / "pid"
+    toy.code(BUSY.format(pid=str(pid)))
+    for milliseconds in range(0, 60, 10):
+        dvc = start(toy, "sh", after)
+        wait_until(lambda parent=dvc.pid: bool(descendants(parent)))  # type: ignore[misc]
+        time.sleep(milliseconds / 1000)
+        orphans = descendants(dvc.pid)
+        dvc.kill()
+        dvc.wait()
+        wait_until(lambda left=orphans: not any(map(is_running, left)), seconds=8)  # type: ignore[misc]
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def is_running(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_stage_that_dvc_did_not_start_is_the_users_own(toy: Toy) -> None:
+    toy.code("import time; time.sleep(1)")
+    left = f"({' '.join(toy.command)} &)"
+    subprocess.run(["sh", "-c", left], cwd=toy.folder, check=True)
+    wait_until((toy.folder / "out.txt").exists)
 
 
 def test_an_interrupt_ends_a_stage_at_once_and_quietly(

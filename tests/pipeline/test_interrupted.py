@@ -57,6 +57,9 @@ class Interrupter:
 
     def __init__(self, clone: Clone, seed: int) -> None:
         self.clone, self.random = clone, random.Random(seed)
+        self.stays = clone.folder.parent / "stays"
+        self.stays.write_text('#!/bin/sh\n/bin/sh "$@"\nexit $?\n')
+        self.stays.chmod(0o755)
         self.kills: Counter[str] = Counter()
 
     def written(self) -> int:
@@ -66,7 +69,9 @@ class Interrupter:
 
     def kill(self, *command: str) -> bool:
         """Start, interrupt, wait for the end of all; whether it was still running."""
-        before, dvc = self.written(), self.clone.popen(*command)
+        # Of a single command bash becomes it; a shell that stays is between DVC and its stage.
+        shell = self.random.choice(["/bin/bash", "/bin/dash", "/bin/sh", str(self.stays)])
+        before, dvc = self.written(), self.clone.popen(*command, SHELL=shell)
         moment = self.random.choice(["at random", "while writing"])
         end = time.monotonic() + self.random.uniform(0.5, 6)
         while time.monotonic() < end and dvc.poll() is None:
@@ -74,7 +79,7 @@ class Interrupter:
                 break
             time.sleep(0.002)
         told, whom = self.random.choice(self.SIGNALS), self.random.choice(["dvc", "stage", "both"])
-        children = psutil.Process(dvc.pid).children() if dvc.poll() is None else []
+        children = psutil.Process(dvc.pid).children(recursive=True) if dvc.poll() is None else []
         if whom in ("dvc", "both") and dvc.poll() is None:
             dvc.send_signal(told)
         if whom in ("stage", "both"):

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import numpy as np
+import pytest
 
 from tests.support.clone import Clone
 
@@ -61,25 +62,34 @@ def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
     clone.undo()
 
 
-def test_a_wrong_value_stops_before_any_work_and_loses_nothing(clone: Clone) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "allowed", "ran"),
+    [
+        ("binary__thresholds__precision", 90, "less than or equal to 1", {"check_params"}),
+        ("binary__target", 12, "of the classes 0, 1, 2", {"check_params", "check_data"}),
+        ("split__n_train", 5000, "less than the 5,000 images", {"check_params", "check_data"}),
+    ],
+)
+def test_a_wrong_value_stops_before_any_work_and_loses_nothing(
+    clone: Clone, key: str, value: int, allowed: str, ran: set[str]
+) -> None:
     files = {
         path: path.stat().st_mtime_ns
         for folder in ("data", "reports")
         for path in (clone.folder / folder).rglob("*")
-        if path.is_file() and path.name not in ("params.checked", "params.schema.json")
+        if path.is_file() and path.suffix != ".checked" and path.name != "params.schema.json"
     }
-    clone.edit(binary__target=12, forest__seed=1)
+    clone.edit(forest__seed=1, **{key: value})
     failed = clone.dvc("repro", check=False)
     assert failed.returncode != 0
-    assert (
-        "params.yaml: binary.target is 12, but should be less than or equal to 9" in failed.stderr
-    )
+    name = key.replace("__", ".")
+    assert f"params.yaml: {name} is {value}, but should be {allowed}" in failed.stderr
     assert "Traceback" not in failed.stderr
-    assert set(re.findall(r"Running stage '(.+)'", failed.stdout)) == {"check_params"}
+    assert set(re.findall(r"Running stage '(.+)'", failed.stdout)) == ran
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert (clone.folder / "data" / "params.schema.json").is_file()
     clone.undo()
-    assert clone.repro() <= {"check_params"}
+    assert clone.repro() <= ran
 
 
 def test_an_experiment(clone: Clone) -> None:

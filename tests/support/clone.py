@@ -7,9 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from dvc.repo import Repo
+from networkx import topological_sort
 from ruamel.yaml import YAML
 
 from tests.support import ROOT
@@ -75,12 +79,12 @@ class Clone:
             section[last] = value
         yaml.dump(params, path)
 
-    def popen(self, *command: str) -> subprocess.Popen[str]:
+    def popen(self, *command: str, **variables: str) -> subprocess.Popen[str]:
         """A command in a process group of its own, as a terminal starts it."""
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env=self.environment,
+            env={**self.environment, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -136,6 +140,38 @@ class Clone:
     def undo_edits(self) -> None:
         """Everything as committed but what DVC has written."""
         self._run("git", "checkout", "--quiet", "--", ".", ":!dvc.lock", ":!reports")
+
+    def copy_stages(self, folder: Path) -> Callable[..., Any]:
+        """Copy what the stages need to ``folder``; a function that runs them all, without DVC.
+
+        It takes the Python to run them with, and environment variables; it returns what the
+        libraries report of the machine.
+        """
+        for name in ("stages", "params.yaml", "data/idx", ".dvc/plots"):
+            copy = shutil.copytree if (self.folder / name).is_dir() else shutil.copy
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            copy(self.folder / name, folder / name)
+        (folder / "reports").mkdir()
+        with Repo(str(self.folder)) as repo:
+            # Its edges lead from a stage to those that it depends on.
+            commands = [stage.cmd for stage in reversed(list(topological_sort(repo.index.graph)))]
+
+        def run(
+            python: str = sys.executable, environment: Mapping[str, str] = MappingProxyType({})
+        ) -> Any:
+            done = subprocess.run(
+                [python, "-W", "ignore", str(ROOT / "tests" / "support" / "in_one_process.py")],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(folder), **environment},
+                input="\n".join(commands),
+                text=True,
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout.splitlines()[-1])
+
+        return run
 
     def reports(self) -> dict[str, bytes]:
         """The content of every report, by its path."""

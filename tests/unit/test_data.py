@@ -1,25 +1,98 @@
 """Splitting, augmenting, and the pictures."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
+from sklearn.model_selection import StratifiedKFold
 
 from stages.common.errors import UserError
+from stages.common.folds import fold_numbers
+from stages.data import check_data
 from stages.data.augment import augment, shifted
 from stages.data.gallery import class_counts
 from stages.data.sources import Mnist
-from stages.data.split import check_sizes
 from stages.evaluate.analyse_errors import long_form, panel
 from stages.output.pictures import save_matrix, save_panels, sheet
+from tests.support import ROOT
+
+PARAMS: dict[str, Any] = {
+    "split.n_train": 30,
+    "binary.target": 9,
+    "errors.pair": [9, 20],
+    "cross_validate.n_folds": 3,
+    "grid.n_folds": 5,
+    "multilabel.n_folds": 2,
+    "neighbors.k": 15,
+    "denoise.n_neighbors": 30,
+    "augment.picture.image": 29,
+}
+# 30 training images, 10 of each of three classes, and 3 test images.
+LABELS = np.array([9, 20, 255] * 11, np.uint8)
 
 
-def test_both_sets_have_an_image() -> None:
-    check_sizes(70000, 69999)
-    with pytest.raises(UserError, match=r"split\.n_train is 60000.*5,000 images"):
-        check_sizes(5000, 60000)
+def test_data_that_fit_have_no_mistakes() -> None:
+    assert list(check_data.mistakes(PARAMS, LABELS)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("split.n_train", 33, "split.n_train is 33, but should be less than the 33 images"),
+        ("binary.target", 5, "binary.target is 5, but should be of the classes 9, 20, 255"),
+        ("errors.pair", [9, 3], "errors.pair is [9, 3], but should be of the classes 9, 20, 255"),
+        ("cross_validate.n_folds", 11, "cross_validate.n_folds is 11, but should be at most 10"),
+        ("grid.n_folds", 11, "grid.n_folds is 11, but should be at most 10: there are no more"),
+        ("multilabel.n_folds", 11, "multilabel.n_folds is 11, but should be at most 10"),
+        ("neighbors.k", 16, "neighbors.k is 16, but should be at most 15"),
+        ("denoise.n_neighbors", 31, "denoise.n_neighbors is 31, but should be at most 30"),
+        ("augment.picture.image", 30, "augment.picture.image is 30, but should be at most 29"),
+    ],
+)
+def test_what_the_data_cannot_serve_is_told(key: str, value: Any, line: str) -> None:
+    (told,) = check_data.mistakes(PARAMS | {key: value}, LABELS)
+    assert told.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        ([], "split.n_train is 30, but should be less than the 0 images"),
+        ([9] * 33, "there are 1 classes to train on, but should be 2 to 47"),
+        (range(96), "there are 48 classes to train on, but should be 2 to 47"),
+        ([9, 20, 255] * 10 + [7], "no training image has the class 7, which a test image has"),
+        # One image a class, of 9 and 20 that the others ask for.
+        (range(33), "cross_validate.n_folds is 3, but should be at most 1"),
+    ],
+)
+def test_labels_that_cannot_be_learned_are_told(labels: Any, line: str) -> None:
+    params = PARAMS | {"split.n_train": 48 if len(labels) == 96 else 30}
+    told = list(check_data.mistakes(params, np.array(labels, np.uint8)))
+    assert any(each.startswith(line) for each in told), told
+
+
+def test_no_k_within_the_limit_finds_too_few_images_outside_of_a_fold() -> None:
+    random = np.random.RandomState(0)
+    for _ in range(100):
+        n_folds = random.randint(2, 6)
+        y = np.repeat(np.arange(4), random.randint(n_folds, 12, size=4)).astype(np.uint8)
+        folds = fold_numbers(StratifiedKFold(n_folds), y)
+        outside = len(y) - np.bincount(folds).max()
+        params = PARAMS | dict.fromkeys(check_data.FOLDS, n_folds)
+        params |= {"split.n_train": len(y), "neighbors.k": outside + 1}
+        told = check_data.mistakes(params, np.append(y, y[0]))
+        assert any(line.startswith("neighbors.k") for line in told)
+
+
+def test_the_first_mistake_ends_the_stage_before_it_writes(tmp_path: Path) -> None:
+    np.save(tmp_path / "labels.npy", LABELS)
+    args = ROOT / "params.yaml", tmp_path / "labels.npy", tmp_path / "checked"
+    with pytest.raises(UserError, match=r"params\.yaml: split\.n_train is 60000.*33 images"):
+        check_data.main(*args)
+    assert not args[2].exists()
 
 
 @pytest.mark.parametrize("shift", [(1, 0), (-1, 0), (0, 1), (0, -1), (5, -3), (-27, 27), (0, 0)])
@@ -54,10 +127,13 @@ def test_augmented_set_depends_on_the_seed_alone(digits: Mnist) -> None:
     assert (first != other).any()
 
 
-def test_class_counts_count_missing_digits_too() -> None:
-    counts = class_counts(np.array([1, 1, 9], np.uint8), np.array([0], np.uint8))
-    assert counts["train"].tolist() == [0, 2, 0, 0, 0, 0, 0, 0, 0, 1]
-    assert counts["test"].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+def test_class_counts_are_of_the_classes_there_are() -> None:
+    counts = class_counts(np.array([1, 1, 255], np.uint8), np.array([0], np.uint8))
+    assert {name: column.tolist() for name, column in counts.items()} == {
+        "digit": [0, 1, 255],
+        "train": [0, 2, 1],
+        "test": [1, 0, 0],
+    }
 
 
 def test_a_sheet_reads_like_text() -> None:
@@ -85,13 +161,13 @@ def test_a_figure_is_ink_on_paper_and_the_same_bytes(tmp_path: Path, digits: Mni
 
 
 def test_a_matrix_of_pictures_has_equal_tiles(tmp_path: Path) -> None:
-    cells = np.random.RandomState(0).randint(0, 256, (3, 3, 8, 8)).astype(np.uint8)
-    save_matrix(tmp_path / "new" / "matrix.png", cells, "corner")
+    cells = np.random.RandomState(0).randint(0, 256, (3, 3, 60, 60)).astype(np.uint8)
+    save_matrix(tmp_path / "new" / "matrix.png", cells, np.array([1, 30, 255]), "corner")
     picture = 255 - np.asarray(Image.open(tmp_path / "new" / "matrix.png"))
     side, rest = divmod(len(picture), 4)
     assert picture.shape == (4 * side, 4 * side)
     assert rest == 0
-    frame = (side - 8) // 2
+    frame = (side - 60) // 2
     for actual, predicted in np.ndindex(3, 3):
         tile = picture[(actual + 1) * side :, (predicted + 1) * side :][:side, :side]
         np.testing.assert_array_equal(tile[frame:-frame, frame:-frame], cells[actual, predicted])
@@ -102,13 +178,13 @@ def test_a_matrix_of_pictures_has_equal_tiles(tmp_path: Path) -> None:
 
 
 def test_long_form_of_a_confusion_matrix() -> None:
-    matrix = np.arange(100).reshape(10, 10)
-    whole = long_form(matrix, "count", diagonal=True)
-    assert len(whole["count"]) == 100
-    errors = long_form(matrix, "count", diagonal=False)
-    assert len(errors["count"]) == 90
+    classes = np.array([1, 7, 30, 255], np.uint8)
+    matrix = np.add.outer(1000 * classes.astype(int), classes)
+    whole = long_form(matrix, classes, "count", diagonal=True)
+    assert len(whole["count"]) == 16
+    errors = long_form(matrix, classes, "count", diagonal=False)
+    assert len(errors["count"]) == 12
     for columns in (whole, errors):
-        np.testing.assert_array_equal(
-            columns["count"], 10 * columns["actual"] + columns["predicted"]
-        )
+        expected = 1000 * columns["actual"].astype(int) + columns["predicted"]
+        np.testing.assert_array_equal(columns["count"], expected)
     assert (errors["actual"] != errors["predicted"]).all()

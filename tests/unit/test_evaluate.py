@@ -183,7 +183,9 @@ def test_fold_accuracies_are_cross_val_scores(digits: Mnist) -> None:
     model = SGDClassifier(max_iter=50, random_state=0)
     folds = fold_numbers(StratifiedKFold(3), y)
     fitted = fit_cuts(model, X, y, {"stratified": folds})["stratified"]
-    ours: Any = cross_validated(y, out_of_fold_scores(fitted, X, folds), folds)["accuracy"]
+    classes = np.unique(y)
+    found = out_of_fold_scores(fitted, X, folds, classes)
+    ours: Any = cross_validated(y, found, folds, classes)["accuracy"]
     theirs = cross_val_score(model, X, y, cv=3)
     assert list(ours.values()) == [*theirs, theirs.mean()]
 
@@ -199,6 +201,7 @@ def test_fold_accuracies_by_hand() -> None:
 
 def test_trained_model_by_hand() -> None:
     answers = {
+        "classes": np.array([3, 200]),
         "first_prediction": np.array(1),
         "first_scores": np.array([-1.5, 2.5]),
         "predictions": np.array([1, 0, 1, 1]),
@@ -207,7 +210,7 @@ def test_trained_model_by_hand() -> None:
     }
     metrics = trained(np.array([1, 0, 0, 1], np.uint8), answers)
     assert metrics["test_accuracy"] == 0.75
-    assert metrics["first_digit"] == {"prediction": 1, "score_0": -1.5, "score_1": 2.5}
+    assert metrics["first_digit"] == {"prediction": 1, "score_3": -1.5, "score_200": 2.5}
 
 
 def test_downsample_curve_keeps_its_ends_and_its_steps() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,24 +85,76 @@ def damaged_gzip(content: bytes) -> bytes:
     return gzip.compress(content)[:-12] + b"damaged rest"
 
 
+def empty(_: bytes) -> bytes:
+    return b""
+
+
+def only_gzip(_: bytes) -> bytes:
+    return b"\x1f\x8b"
+
+
 def cut_header(content: bytes) -> bytes:
     return content[:3]
 
 
+def cut_sizes(content: bytes) -> bytes:
+    return content[:10]
+
+
+def labels(_: bytes) -> bytes:
+    return idx_bytes(np.zeros(4, np.uint8))
+
+
+def promises(n_images: int, content: bytes) -> bytes:
+    """The header says so many images; the content is what it is, gzipped."""
+    return gzip.compress(struct.pack(">HBBIII", 0, DTYPE, 3, n_images, 28, 28) + content)
+
+
+def bomb(_: bytes) -> bytes:
+    """A gigabyte of zeros in a megabyte, of which one image is promised."""
+    return promises(1, b"") + gzip.compress(bytes(2**24)) * 64
+
+
+def huge(content: bytes) -> bytes:
+    return promises(2**32 - 1, content)
+
+
 @pytest.mark.parametrize(
-    "damage", [truncated, longer, wrong_magic, other_type, damaged_gzip, cut_header]
+    "damage",
+    [
+        *(truncated, longer, wrong_magic, other_type, damaged_gzip),
+        *(empty, only_gzip, cut_header, cut_sizes, labels, bomb, huge),
+    ],
 )
 def test_a_damaged_file_is_named(folder: Path, damage: Callable[[bytes], bytes]) -> None:
     name = "t10k-images-idx3-ubyte"
     (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    tracemalloc.start()
     with pytest.raises(UserError, match=name) as error:
         fetch.fetch("folder", folder)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     assert "\n" not in str(error.value)
+    assert "struct" not in str(error.value)
+    # Nothing of what it only promises is made room for.
+    assert most < 2_000_000
 
 
-def test_images_of_another_shape_are_refused() -> None:
-    with pytest.raises(SourceError, match=r"\(2, 32, 32\)"):
-        read_idx(idx_bytes(np.zeros((2, 32, 32), np.uint8)), "train-images-idx3-ubyte")
+def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(idx_bytes(np.zeros((2, 32, 32), np.uint8)))
+    with pytest.raises(SourceError, match=r"\[32, 32\]"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("shape", [(0,), (7,), (0, 28, 28), (3, 28, 28)])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_an_idx_file_is_what_was_written(
+    tmp_path: Path, shape: tuple[int, ...], compress: Callable[[bytes], bytes]
+) -> None:
+    array = np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8)
+    (tmp_path / "file").write_bytes(compress(idx_bytes(array)))
+    np.testing.assert_array_equal(read_idx(tmp_path / "file"), array)
 
 
 def test_as_many_labels_as_images(folder: Path) -> None:

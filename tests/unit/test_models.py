@@ -47,7 +47,8 @@ def linear(X: NDArray, scale: str = "none") -> sgd.OneVsRestSGD:
 
 def cross_validated(model: BaseEstimator, X: NDArray, y: NDArray, folds: Any) -> NDArray:
     """The out-of-fold scores of a model, as the stage computes them."""
-    return out_of_fold_scores(fit_cuts(model, X, y, {"stratified": folds})["stratified"], X, folds)
+    fitted = fit_cuts(model, X, y, {"stratified": folds})["stratified"]
+    return out_of_fold_scores(fitted, X, folds, np.unique(y))
 
 
 def everything(model: BaseEstimator, X: NDArray, y: NDArray) -> Any:
@@ -238,14 +239,60 @@ def test_a_model_that_is_not_trained_on_all_predicts_nothing(stage: Any) -> None
 def test_scores_do_not_depend_on_how_many_images_are_scored(small: Mnist) -> None:
     X, y = small
     model = linear(X).fit(X, y)
-    np.testing.assert_array_equal(scores(model, X)[:1], scores(model, X[:1]))
+    classes = np.unique(y)
+    np.testing.assert_array_equal(scores(model, X, classes)[:1], scores(model, X[:1], classes))
     expected = model.plain().decision_function(X)
-    np.testing.assert_allclose(scores(model, X), expected, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(scores(model, X, classes), expected, rtol=1e-9, atol=1e-6)
 
 
 def test_scores_of_a_model_without_decision_function() -> None:
-    model = DummyClassifier(strategy="prior").fit(np.zeros((4, 1)), [0, 0, 0, 1])
-    assert scores(model, np.zeros((2, 1))).tolist() == [0.25, 0.25]
+    X, yes_or_no = np.zeros((4, 1)), np.array([False, True])
+    model = DummyClassifier(strategy="prior").fit(X, [False, False, False, True])
+    assert scores(model, X[:2], yes_or_no).tolist() == [0.25, 0.25]
+    without_yes = DummyClassifier(strategy="prior").fit(X, [False] * 4)
+    assert scores(without_yes, X[:2], yes_or_no).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("digits_there", [[3, 5], [1, 2, 9], [0, 1, 2, 3, 4, 5, 6, 7, 8]])
+@pytest.mark.parametrize(
+    "model", [PLAIN, RandomForestClassifier(10, random_state=0)], ids=["linear", "forest"]
+)
+def test_a_score_is_of_a_class_whatever_the_classes(
+    small: Mnist, digits_there: list[int], model: Any
+) -> None:
+    """Missing ones, two, and numbers up to 255: what scikit-learn's own prediction says."""
+    there = np.isin(small[1], digits_there)
+    X, y = small[0][there], (28 * small[1][there]).astype(np.uint8)
+    classes, folds = np.unique(y), fold_numbers(StratifiedKFold(3), y)
+    fitted = fit_cuts(model, X, y, {"cut": folds})["cut"]
+    found = out_of_fold_scores(fitted, X, folds, classes)
+    assert found.shape == (len(y), len(digits_there))
+    said = cross_val_predict(model, X, y, cv=StratifiedKFold(3))
+    np.testing.assert_array_equal(classes[found.argmax(axis=1)], said)
+    answers = predictions(everything(model, X, y), X[:1], X, classes, 4)
+    assert answers["first_prediction"] == classes[answers["first_scores"].argmax()]
+    np.testing.assert_array_equal(answers["classes"], classes)
+
+
+@pytest.mark.filterwarnings("ignore:Number of classes in training fold:RuntimeWarning")
+def test_a_fold_without_the_target_to_train_on_finds_none(small: Mnist) -> None:
+    """As where the images are sorted by their class."""
+    y = np.sort(small[1]) == 9
+    X, folds = np.zeros((len(y), 1)), fold_numbers(KFold(3), y)
+    model = DummyClassifier(strategy="prior")
+    fitted = fit_cuts(model, X, y, {"cut": folds})["cut"]
+    theirs = cross_val_predict(model, X, y, cv=KFold(3), method="predict_proba")[:, 1]
+    ours = out_of_fold_scores(fitted, X, folds, np.array([False, True]))
+    np.testing.assert_array_equal(ours, theirs)
+    assert (ours[folds == 2] == 0).all()
+
+
+def test_a_class_that_a_model_never_saw_is_never_its_answer(small: Mnist) -> None:
+    X, y = small
+    model = everything(linear(X), X[y < 3], y[y < 3])
+    found = scores(model, X, np.arange(5))
+    assert (found[:, 3:] == -np.inf).all()
+    np.testing.assert_array_equal(found.argmax(axis=1), model.predict(X))
 
 
 def test_predictions_of_the_svcs_are_scikit_learns(small: Mnist) -> None:
@@ -254,7 +301,7 @@ def test_predictions_of_the_svcs_are_scikit_learns(small: Mnist) -> None:
         kind: svc.build(X, C=1.0, gamma="scale", multiclass=f"one_vs_{kind}")
         for kind in ("one", "rest")
     }
-    one = predictions(everything(svcs["one"], X, y), X[:1], X[300:], 4)
+    one = predictions(everything(svcs["one"], X, y), X[:1], X[300:], np.unique(y), 4)
     plain = SVC().fit(X.astype(np.float64), y)
     np.testing.assert_allclose(
         one["first_scores"], plain.decision_function(X[:1].astype(np.float64))[0], atol=2e-3
@@ -262,7 +309,7 @@ def test_predictions_of_the_svcs_are_scikit_learns(small: Mnist) -> None:
     assert one["first_prediction"] == plain.predict(X[:1])[0]
     np.testing.assert_array_equal(one["predictions"], plain.predict(X[300:].astype(np.float64)))
     assert [int(one["n_estimators"]), int(one["n_problems"])] == [1, 45]
-    ten = predictions(everything(svcs["rest"], X, y), X[:1], X[300:], 2)
+    ten = predictions(everything(svcs["rest"], X, y), X[:1], X[300:], np.unique(y), 2)
     rest = OneVsRestClassifier(SVC()).fit(X.astype(np.float64), y)
     np.testing.assert_array_equal(ten["predictions"], rest.predict(X[300:].astype(np.float64)))
     assert [int(ten["n_estimators"]), int(ten["n_problems"])] == [10, 10]
@@ -279,9 +326,10 @@ def test_an_svc_asked_about_many_images_is_scikit_learns(
     ours = model.fit(X[:n_train], y[:n_train])
     theirs = SVC() if multiclass == "one_vs_one" else OneVsRestClassifier(SVC())
     theirs.fit(X[:n_train], y[:n_train])
-    expected = scores(theirs, X[4000:])
+    classes = np.arange(n_classes)
+    expected = scores(theirs, X[4000:], classes)
     for size in (5, 150, 1000):
-        found = scores(ours, X[4000 : 4000 + size])
+        found = scores(ours, X[4000 : 4000 + size], classes)
         np.testing.assert_allclose(found, expected[:size], atol=2e-3)
     np.testing.assert_array_equal(ours.predict(X[4000:]), theirs.predict(X[4000:]))
 
@@ -289,12 +337,13 @@ def test_an_svc_asked_about_many_images_is_scikit_learns(
 def test_predictions_of_detectors(small: Mnist) -> None:
     X, y = small[0], small[1] == 5
     model = everything(forest.build(X, n_estimators=100, seed=42), X, y)
-    found = predictions(model, X[:1], X[:50], 4)
+    found = predictions(model, X[:1], X[:50], np.unique(y), 4)
     np.testing.assert_allclose(found["first_scores"], model.predict_proba(X[:1])[:, 1], atol=5e-5)
     np.testing.assert_array_equal(found["predictions"], model.predict(X[:50]))
     assert found["n_estimators"] == 100
     for labels, problems in ((y, 1), (small[1], 10)):
-        found = predictions(everything(linear(X), X, labels), X[:1], X[:50], 4)
+        model = everything(linear(X), X, labels)
+        found = predictions(model, X[:1], X[:50], np.unique(labels), 4)
         assert [int(found["n_estimators"]), int(found["n_problems"])] == [1, problems]
 
 

@@ -56,7 +56,7 @@ def test_what_was_read_is_compared_with_what_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
-        ("binary.target", 12, "less than or equal to 9"),
+        ("binary.target", 256, "less than or equal to 255"),
         ("binary.target", "five", "valid integer"),
         ("binary.target", True, "valid integer"),
         ("binary.thresholds.precision", 1.5, "less than or equal to 1"),

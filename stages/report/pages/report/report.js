@@ -48,6 +48,7 @@ chooseModel();
 // The errors: of a cell, its tile, without the line around it, in the picture that has one for each,
 // after a row and a column of headings.
 const counts = rows(plots.confusion);
+const digits = [...new Set(counts.map((cell) => cell.actual))];
 const { actual, predicted } = document.getElementById("errors-form").elements;
 const canvas = document.getElementById("examples");
 const tiles = document.querySelector("details img");
@@ -55,9 +56,9 @@ await tiles.decode();
 
 const chooseCell = () => {
   const [row, column] = [actual.value, predicted.value];
-  const tile = tiles.naturalWidth / 11;
+  const tile = tiles.naturalWidth / (digits.length + 1);
   canvas.width = canvas.height = tile - 2;
-  const [left, top] = [column, row].map((digit) => (1 + Number(digit)) * tile + 1);
+  const [left, top] = [column, row].map((digit) => (1 + digits.indexOf(digit)) * tile + 1);
   canvas.getContext("2d").drawImage(tiles, -left, -top);
   const ofRow = counts.filter((cell) => cell.actual === row);
   const { count } = ofRow.find((cell) => cell.predicted === column);
@@ -68,7 +69,7 @@ const chooseCell = () => {
 };
 
 for (const select of [actual, predicted]) {
-  select.append(...Array.from({ length: 10 }, (_, digit) => new Option(digit)));
+  select.append(...digits.map((digit) => new Option(digit)));
   select.addEventListener("change", chooseCell);
 }
 const choose = (cell) => {

@@ -1,0 +1,70 @@
+"""What a stage sees of the user's machine, and whose end it follows.
+
+A result depends on declared inputs alone. Libraries, however, read settings of their own from the
+environment and from the user's home folder: these are taken away before any of them is imported.
+"""
+
+import os
+import re
+import sys
+import threading
+import time
+
+from stages.common.errors import UserError
+
+# What stays: where things are, the number of cores and their kind, which change no result; how
+# fetch reaches the network; and what DVC and the tests set.
+KEPT = re.compile(
+    r"PATH|HOME|TMPDIR|TEMP|TMP|XDG_CACHE_HOME|LD_LIBRARY_PATH|SYSTEMROOT|TERM|COLUMNS"
+    r"|LOKY_MAX_CPU_COUNT|\w+_NUM_THREADS|OPENBLAS_\w+|NPY_DISABLE_CPU_FEATURES"
+    r"|\w+_PROXY|SSL_CERT_\w+|\w+_CA_BUNDLE|NODE_\w+|NPM_CONFIG_.+"
+    r"|DVC_\w+|DIGITLINE_\w+",
+    re.IGNORECASE,
+)
+SECONDS_BETWEEN_LOOKS = 0.2
+
+
+def clean_environment() -> None:
+    """Take away all variables but those of ``KEPT``, and matplotlib's settings.
+
+    Raises:
+        UserError: ``LOKY_MAX_CPU_COUNT`` is no number of cores, or Python runs without docstrings.
+    """
+    if sys.flags.optimize > 1:
+        raise UserError("unset PYTHONOPTIMIZE: the schema of params.yaml is made of docstrings")
+    for name in [name for name in os.environ if not KEPT.fullmatch(name)]:
+        del os.environ[name]
+    # An empty file, which matplotlib takes before the one in the home folder.
+    os.environ["MATPLOTLIBRC"] = os.devnull
+    cores = os.environ.get("LOKY_MAX_CPU_COUNT", "1")
+    if not cores.isdecimal() or int(cores) < 1:
+        raise UserError(f"LOKY_MAX_CPU_COUNT is {cores!r}, but should be a whole number above 0")
+
+
+def end_with_dvc() -> None:
+    """End this process soon after the DVC that runs it, if one does."""
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with_dvc, daemon=True).start()
+
+
+def _end_with_dvc() -> None:
+    # Not imported before the stage's own libraries may be.
+    import psutil
+
+    def is_shell(process: psutil.Process) -> bool:
+        try:
+            return bool(process.environ().get("DVC_STAGE") == os.environ["DVC_STAGE"])
+        except psutil.Error:
+            return False
+
+    # DVC starts a shell, which may start this process, or become it.
+    ancestors = (process for process in psutil.Process().parents() if not is_shell(process))
+    dvc = next(ancestors, None)
+    try:
+        # It shares its group with the processes that it starts; who adopts them, when it has died
+        # before this look, does not.
+        while dvc and dvc.is_running() and os.getpgid(dvc.pid) == os.getpgrp():
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    except ProcessLookupError:
+        pass
+    os._exit(1)

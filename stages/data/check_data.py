@@ -1,0 +1,82 @@
+"""Stage check_data: the data against the parameters, before any of it is used.
+
+What :mod:`stages.check_params` cannot know, because it takes the images. It comes right after
+fetch: DVC has removed no output of a later stage then.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common.arrays import load
+from stages.common.errors import UserError
+from stages.common.params import read
+
+# The report has room for so many.
+MOST_CLASSES = 47
+FOLDS = ("cross_validate.n_folds", "grid.n_folds", "multilabel.n_folds")
+
+
+def mistakes(params: dict[str, Any], labels: NDArray[np.uint8]) -> Iterator[str]:
+    """Yield, in a line each, what keeps the pipeline from treating these images right.
+
+    Args:
+        params: The values that :func:`main` reads, by their dotted keys.
+        labels: (n,), of all images.
+    """
+    n_train = params["split.n_train"]
+    if n_train >= len(labels):
+        yield (
+            f"split.n_train is {n_train}, but should be less than the {len(labels):,} images "
+            "(4000 with data.source: sample)"
+        )
+        return
+    classes, counts = np.unique(labels[:n_train], return_counts=True)
+    known = ", ".join(map(str, classes))
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        yield f"there are {len(classes)} classes to train on, but should be 2 to {MOST_CLASSES}"
+    for label in np.setdiff1d(labels[n_train:], classes):
+        yield f"no training image has the class {label}, which a test image has"
+    for key in ("binary.target", "errors.pair"):
+        if not np.isin(params[key], classes).all():
+            yield f"{key} is {params[key]}, but should be of the classes {known}"
+    rarest = int(counts.argmin())
+    for key in FOLDS:
+        if params[key] > counts[rarest]:
+            yield (
+                f"{key} is {params[key]}, but should be at most {counts[rarest]}: "
+                f"there are no more training images of class {classes[rarest]}"
+            )
+    # Each class has its share in each fold, rounded up in the largest.
+    n_folds = min(params[key] for key in FOLDS)
+    outside = n_train - int((-(-counts // n_folds)).sum())
+    for key, at_most, what in (
+        ("neighbors.k", outside, "there are no more training images outside of a fold"),
+        ("denoise.n_neighbors", n_train, "there are no more training images"),
+        ("augment.picture.image", n_train - 1, "it is the index of a training image"),
+    ):
+        if params[key] > at_most:
+            yield f"{key} is {params[key]}, but should be at most {at_most}: {what}"
+
+
+def main(params: Path, labels: Path, checked: Path) -> None:
+    """Check the labels of all images, and write ``checked``, whose content never changes.
+
+    Raises:
+        UserError: The first of the :func:`mistakes`.
+    """
+    keys = (
+        "split.n_train",
+        "binary.target",
+        "errors.pair",
+        *FOLDS,
+        "neighbors.k",
+        "denoise.n_neighbors",
+        "augment.picture.image",
+    )
+    for mistake in mistakes({key: read(params, key) for key in keys}, load(labels)):
+        raise UserError(f"{params}: {mistake}")
+    checked.write_text("data and parameters fit\n", encoding="utf-8")
