@@ -34,6 +34,7 @@ LIBRARY_OF = {
     "markupsafe": "markupsafe",
     "matplotlib": "matplotlib",
     "mlxtend": "mlxtend",
+    "numba": "numba",
     "numpy": "numpy",
     "pydantic": "pydantic",
     "scipy": "scipy",

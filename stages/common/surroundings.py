@@ -16,7 +16,7 @@ from stages.common.errors import UserError
 # fetch reaches the network; and what DVC and the tests set.
 KEPT = re.compile(
     r"PATH|HOME|TMPDIR|TEMP|TMP|XDG_CACHE_HOME|LD_LIBRARY_PATH|SYSTEMROOT|TERM|COLUMNS"
-    r"|LOKY_MAX_CPU_COUNT|\w+_NUM_THREADS|OPENBLAS_\w+|NPY_DISABLE_CPU_FEATURES"
+    r"|LOKY_MAX_CPU_COUNT|\w+_NUM_THREADS|OPENBLAS_\w+|NPY_DISABLE_CPU_FEATURES|NUMBA_CPU_\w+"
     r"|\w+_PROXY|SSL_CERT_\w+|\w+_CA_BUNDLE|NODE_\w+|NPM_CONFIG_.+"
     r"|DVC_\w+|DIGITLINE_\w+",
     re.IGNORECASE,

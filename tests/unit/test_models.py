@@ -1,5 +1,6 @@
 """Out-of-fold scores and trained models, against scikit-learn's own ways."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,25 +67,97 @@ def test_sgd_scores_are_cross_val_predicts(small: Mnist, classes: int) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-6)
 
 
+ATTRIBUTES = ("coef_", "intercept_", "classes_", "n_iter_", "t_", "n_features_in_")
+
+
 @pytest.mark.parametrize("classes", [2, 3, 10])
 @pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
 @pytest.mark.parametrize("max_iter", [3, 100])
 def test_sgd_is_scikit_learns_bit_for_bit(
-    small: Mnist, classes: int, scaled: bool, max_iter: int
+    small: Mnist, classes: int, scaled: bool, dtype: Any, max_iter: int
 ) -> None:
-    X, y = small[0].astype(np.float64), np.minimum(small[1], classes - 1)
-    X = StandardScaler().fit_transform(X) if scaled else X
+    X, y = small[0].astype(dtype), np.minimum(small[1], classes - 1)
     assert not X.any(axis=0).all()
-    model = sgd.OneVsRestSGD(max_iter=max_iter, tol=1e-3, random_state=7)
-    theirs = SGDClassifier(max_iter=max_iter, tol=1e-3, random_state=7).fit(X, y)
+    scaler = StandardScaler() if scaled else None
+    model = sgd.OneVsRestSGD(max_iter=max_iter, tol=1e-3, random_state=7, scaler=scaler)
+    pixels = StandardScaler().fit_transform(X) if scaled else X.astype(np.float64)
+    theirs = SGDClassifier(max_iter=max_iter, tol=1e-3, random_state=7).fit(pixels, y)
     for ours in (model.fit(X, y), everything(model, X, y)):
-        np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
-        plain = ours.plain()
-        assert type(plain) is SGDClassifier
-        np.testing.assert_array_equal(plain.predict(X), theirs.predict(X))
-        for name in ("coef_", "intercept_", "classes_", "n_iter_", "t_", "n_features_in_"):
-            np.testing.assert_array_equal(getattr(plain, name), getattr(theirs, name), name)
-        assert plain.get_params() == theirs.get_params()
+        np.testing.assert_array_equal(ours.predict(X), theirs.predict(pixels))
+        plain: Any = ours.plain()
+        np.testing.assert_array_equal(plain.predict(X), theirs.predict(pixels))
+        last = plain[-1] if scaled else plain
+        assert type(last) is SGDClassifier
+        for name in ATTRIBUTES:
+            np.testing.assert_array_equal(getattr(last, name), getattr(theirs, name), name)
+        assert last.get_params() == theirs.get_params()
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_sgd_is_scikit_learns_on_any_data(seed: int) -> None:
+    """Of any size and scale, blank pixels among them, ended by tol or by max_iter."""
+    random = np.random.RandomState(seed)
+    n, n_pixels, n_classes = random.randint(2, 120), random.randint(1, 40), random.randint(2, 5)
+    lit = random.uniform(size=(n, n_pixels)) < random.uniform()
+    X: NDArray = (random.randint(0, 256, lit.shape) * lit).astype(np.uint8)
+    if seed % 3 == 0:
+        X = random.normal(size=lit.shape) * 10.0 ** random.randint(-3, 4)
+    X[:, random.uniform(size=n_pixels) < 0.2] = 0
+    y = np.append([0, 1], random.randint(0, n_classes, n - 2))
+    tol, max_iter = random.choice([1e-3, 0.0, 10.0, 1e-6]), int(random.randint(1, 60))
+    scaler = StandardScaler() if seed % 2 else None
+    pixels = StandardScaler().fit_transform(X) if scaler else X.astype(np.float64)
+    ours = sgd.OneVsRestSGD(max_iter, tol, seed, scaler).fit(X, y).sgd_
+    theirs = SGDClassifier(max_iter=max_iter, tol=tol, random_state=seed).fit(pixels, y)
+    for name in ATTRIBUTES:
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), name)
+
+
+def test_the_margin_covers_every_order_of_a_sum(small: Mnist) -> None:
+    """The score in any order, scikit-learn's, and the true one are nearer than what is allowed."""
+    X, random = small[0], np.random.RandomState(0)
+    X = X[:, X.any(axis=0)]
+    n_pixels = X.shape[1]
+    largest, on_pixels = X.max(axis=0).astype(np.float64), np.empty(n_pixels)
+    for scaler in (None, StandardScaler().fit(X)):
+        mean = scaler.mean_ if scaler else np.zeros(n_pixels)
+        scale = scaler.scale_ if scaler else np.ones(n_pixels)
+        # Terms that cancel: the sum is far smaller than they.
+        for w in random.normal(size=(20, n_pixels)) * 10.0 ** random.randint(-9, 9, (20, 1)):
+            subtract, most = sgd.prepare(w, mean, 1 / scale, largest, on_pixels)
+            allowed = sgd.margin(n_pixels) * most
+            for row in X[:20]:
+                x = (row - mean) / scale
+                products = [Fraction(a) * Fraction(b) for a, b in zip(w, x, strict=True)]
+                true, in_order = float(sum(products)), 0.0
+                for product in w * x:
+                    in_order += product
+                any_order = sgd.about(on_pixels, row) - subtract
+                assert abs(in_order - true) < allowed / 8
+                assert abs(any_order - true) < allowed / 8
+
+
+def test_weights_are_the_same_when_their_scale_is_put_into_them(
+    small: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which takes 10**12 images of scikit-learn's rates: here it is done every few."""
+    X, y = small[0][:100], np.where(small[1][:100] == 5, 1.0, -1.0)
+    mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+    monkeypatch.setattr(sgd, "prefetch", lambda *_: None)
+    once = sgd.fit_hinge.py_func(X, y, mean, scale, 3, 1e-3, 1)
+    monkeypatch.setattr(sgd, "LEAST_SCALE", 0.99)
+    often = sgd.fit_hinge.py_func(X, y, mean, scale, 3, 1e-3, 1)
+    np.testing.assert_allclose(often[0], once[0], rtol=1e-9)
+    assert not np.array_equal(often[0], once[0])
+    assert often[2] == once[2]
+
+
+def test_an_overflow_is_an_error_as_it_is_scikit_learns(small: Mnist) -> None:
+    X, y = small[0] * 6e305, small[1] == 5
+    for model in (sgd.OneVsRestSGD(5, 1e-3, 0), SGDClassifier(max_iter=5, random_state=0)):
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"[Oo]verflow"):
+            model.fit(X, y)
 
 
 def test_a_saved_sgd_needs_no_module_of_the_repository(small: Mnist, tmp_path: Path) -> None:
