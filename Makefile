@@ -33,7 +33,7 @@ compare: .venv/.installed
 
 .venv/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Digitline needs Python 3.11 to 3.14; name one: make PYTHON=python3.12 ...")'
-	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "Digitline needs git, and a clone of its repository: DVC works in no ZIP of it"; exit 1; }
+	@git rev-parse --git-dir > /dev/null || { echo "Digitline needs git, and a clone of its repository: DVC works in no ZIP of it"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

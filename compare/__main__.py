@@ -39,9 +39,16 @@ def dvc(*command: str) -> Any:
 
 
 def commit_of(branch: str) -> str:
-    """The commit that a branch of git is at."""
+    """The commit that a branch of git is at.
+
+    Raises:
+        UserError: There is no such branch.
+    """
     call = ["git", "rev-parse", "--verify", f"refs/heads/{branch}"]
-    return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"there is no branch {branch!r}")
+    return done.stdout.strip()
 
 
 def code(value: Any) -> str:

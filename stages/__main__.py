@@ -75,6 +75,10 @@ if __name__ == "__main__":
         end("", 130)
     except UserError as error:
         end(str(error), 1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("stages"):
+            raise
+        end(f"{error}, which another Python has: . .venv/bin/activate, or make repro", 1)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise

@@ -181,7 +181,7 @@ class Forest(Section):
 class Svc(Section):
     """sklearn.svm.SVC."""
 
-    C: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    C: Annotated[float, Field(ge=1e-12, allow_inf_nan=False)]
     """The inverse of the regularisation's strength."""
     gamma: Gamma
     """The coefficient of the RBF kernel: scale, auto or a number above 0."""

@@ -7,16 +7,18 @@
   (treeverse/dvc#11058).
 - It computes with the pinned version of each library.
 
-It is there for mistakes. Whoever wants to get around it can: through ctypes, descriptors of
-folders, or a library that starts a process of its own.
+It is there for mistakes. Whoever wants to get around it can: docs/trust.md says how.
 """
 
 import errno
+import hashlib
 import multiprocessing.process
 import os
 import stat
 import sys
 import sysconfig
+import tempfile
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -48,27 +50,59 @@ OPENED_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEN
 WRITES = {"os.link": 2, "os.remove": 1, "os.rename": 2, "os.symlink": 2, "os.truncate": 1}
 STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"}
 STANDARD_LIBRARY = [sysconfig.get_path("stdlib")]
+# Up to this size, files are compared by their content; larger ones by what the system knows.
+SMALL = 2**20
+WRITTEN = ("st_ino", "st_size", "st_mtime_ns")
 
-State: TypeAlias = tuple[int, ...] | None
+State: TypeAlias = tuple[os.stat_result, bytes] | None
 
 
 def state(path: str) -> State:
-    """A value that changes when a file is written or replaced, or a folder gains or loses one.
+    """What the system knows of a file or a folder, and the content of a small file, digested.
 
-    ``None`` if there is nothing. A file's time can be put back, the time of that cannot: but of one
-    with several names, as in a cache of hard links, it tells of each new name as well.
+    ``None`` if there is nothing.
     """
     try:
         found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > SMALL:
+            return found, b""
+        return found, hashlib.md5(Path(path).read_bytes()).digest()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    changed = found.st_ctime_ns if found.st_nlink == 1 else 0
-    return found.st_mtime_ns, found.st_size, found.st_ino, changed
+
+
+def is_same(was: State, now: State) -> bool:
+    """Whether a file has the same content; whether a folder has the same names."""
+    if was is None or now is None:
+        return was is now
+    (before, content), (after, content_now) = was, now
+    if content or content_now:
+        return content == content_now
+    if any(getattr(before, name) != getattr(after, name) for name in WRITTEN):
+        return False
+    # Its time can be put back; when that was done cannot. But of a file with several names, as in a
+    # cache of hard links, it tells of each new name as well.
+    has_names = not stat.S_ISDIR(after.st_mode) and max(before.st_nlink, after.st_nlink) > 1
+    return has_names or before.st_ctime_ns == after.st_ctime_ns
 
 
 def inside(path: str, folders: list[str]) -> bool:
     """Whether ``path`` is one of ``folders``, which may be files, or below one."""
     return any(path == folder or path.startswith(folder + os.sep) for folder in folders)
+
+
+def temporary_folder() -> str:
+    """The folder of temporary files; the current one if there is none, or none has room."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return os.getcwd()
+
+
+def code_in_use() -> set[str]:
+    """The modules of the repository that Python has loaded."""
+    files = {getattr(module, "__file__", None) or "" for module in sys.modules.values()}
+    return {path for path in files if inside(path, [str(STAGES)])}
 
 
 def is_pipe(path: str) -> bool:
@@ -80,7 +114,7 @@ def is_pipe(path: str) -> bool:
 
 
 def is_called_by_a_stage() -> bool:
-    """Whether code of this repository asks, and no library of its own accord."""
+    """Whether code of this repository asks, also in a thread, and no library of its own accord."""
     frame: FrameType | None = sys._getframe(1)
     while frame:
         file = frame.f_code.co_filename
@@ -88,7 +122,7 @@ def is_called_by_a_stage() -> bool:
         if not (standard or file.startswith("<") or file == __file__):
             return inside(file, [str(STAGES)])
         frame = frame.f_back
-    return False
+    return True
 
 
 class Guard:
@@ -104,23 +138,27 @@ class Guard:
         self.named = [os.path.abspath(argument) for argument in arguments]
         # A declared file may be a link into DVC's cache.
         self.named_real = [os.path.realpath(path) for path in self.named]
-        # Libraries may lie in the repository, as in .venv; or the repository among them.
-        prefixes = [sys.prefix, sys.base_prefix]
-        self.libraries = [prefix for prefix in prefixes if not inside(self.root, [prefix])]
-        # Recorded before Python reads a module of the stage; hence the imports inside of methods.
-        self.code = {str(path): state(str(path)) for path in STAGES.rglob("*.py")}
+        # Libraries and temporary files may lie in the repository; or the repository among them.
+        others = [sys.prefix, sys.base_prefix, temporary_folder()]
+        self.others = [folder for folder in others if not inside(self.root, [folder])]
+        # The thread that looks at a file itself, if one does.
+        self.looking: int | None = None
+        # Those that Python has read already. Hence the imports inside of methods: of a module that
+        # is read from now on, the state is recorded before.
+        self.read = {path: state(path) for path in code_in_use()}
         self.folders = {
             folder: state(folder) for path in self.named for folder, _, _ in os.walk(path)
         }
-        self.read: dict[str, State] = {}
         self.written: set[str] = set()
         self.refused: UserError | None = None
-        # It is not read either, see below.
-        sys.dont_write_bytecode = True
+        # It is not read either, see below; elsewhere, it would be.
+        sys.dont_write_bytecode, sys.pycache_prefix = True, None
         multiprocessing.process.BaseProcess.start = self._refuse_process  # type: ignore[assignment]
         sys.addaudithook(self._on_event)
 
     def _on_event(self, event: str, details: tuple[Any, ...]) -> None:
+        if self.looking == threading.get_ident():
+            return
         if event == "open" and not isinstance(details[0], int):
             self._on_open(os.fsdecode(details[0]), bool(details[2] & OPENED_TO_WRITE))
         elif event == "sqlite3.connect" and details[0] not in ("", ":memory:"):
@@ -133,13 +171,14 @@ class Guard:
                     if not isinstance(path, int):
                         self._on_open(os.fsdecode(path), True)
         elif event in STARTS or event == "subprocess.Popen":
-            folder = (event == "subprocess.Popen" and details[2]) or self.root
-            if inside(os.path.realpath(folder), [self.root]) and is_called_by_a_stage():
+            folder = os.path.realpath((event == "subprocess.Popen" and details[2]) or self.root)
+            is_here = inside(folder, [self.root]) and not inside(folder, self.others)
+            if is_here and is_called_by_a_stage():
                 self._refuse_process()
 
     def _on_open(self, name: str, writes: bool) -> None:
         path = os.path.abspath(name)
-        if inside(path, self.libraries):
+        if inside(path, self.others):
             return
         real = os.path.realpath(path)
         if not (inside(path, [self.root]) or inside(real, [self.root])):
@@ -148,19 +187,23 @@ class Guard:
         if path.endswith(".pyc"):
             # Python reads the source then: bytecode of its second and size may be of other code.
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        if inside(path, self.named) or inside(real, self.named_real) or path == str(LIBRARIES):
+        is_code = path.endswith(".py") and inside(path, [str(STAGES)]) and not writes
+        is_named = inside(path, self.named) or inside(real, self.named_real)
+        if is_named or is_code or path == str(LIBRARIES):
             if is_pipe(path):
                 self._refuse(f"{os.path.relpath(path)} is a pipe, where {self.stage} needs a file")
             if writes:
                 self.written.add(path)
                 self.read.pop(path, None)
-            elif path not in self.written:
-                self.read.setdefault(path, state(path))
+            elif path not in self.written and path not in self.read:
+                self.looking = threading.get_ident()
+                try:
+                    self.read[path] = state(path)
+                finally:
+                    self.looking = None
             return
-        is_code = path.endswith(".py") and inside(path, [str(STAGES)]) and not writes
         # A name inside a folder that is open elsewhere looks like a file here, but is none.
-        is_file = writes or os.path.isfile(path) or is_pipe(path)
-        if is_file and not is_code:
+        if writes or os.path.isfile(path) or is_pipe(path):
             self._refuse(
                 f"{self.stage} {'writes' if writes else 'reads'} {os.path.relpath(path)}, "
                 "which its command in dvc.yaml does not name"
@@ -199,13 +242,11 @@ class Guard:
         """
         from stages.common.params import is_as_read
 
-        files = {getattr(module, "__file__", None) or "" for module in sys.modules.values()}
-        code = {path: self.code.get(path) for path in files if inside(path, [str(STAGES)])}
         written = {os.path.dirname(path) for path in self.written}
         folders = {path: was for path, was in self.folders.items() if path not in written}
-        for path, was in (code | folders | self.read).items():
+        for path, was in (folders | self.read).items():
             now = state(path)
-            if now != was and not (now and is_as_read(Path(path))):
+            if not is_same(was, now) and not (now and is_as_read(Path(path))):
                 raise UserError(
                     f"{os.path.relpath(path)} changed while {self.stage} ran: run dvc repro again"
                 )

@@ -9,23 +9,25 @@ import re
 import sys
 import threading
 import time
+import warnings
 
 from stages.common.errors import UserError
 
 # What stays: where things are, the number of cores and their kind, which change no result; how
 # fetch reaches the network; and what DVC and the tests set.
 KEPT = re.compile(
-    r"PATH|HOME|TMPDIR|TEMP|TMP|XDG_CACHE_HOME|LD_LIBRARY_PATH|SYSTEMROOT|TERM|COLUMNS"
+    r"PATH|HOME|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|SYSTEMROOT|TERM|COLUMNS"
     r"|LOKY_MAX_CPU_COUNT|\w+_NUM_THREADS|OPENBLAS_\w+|NPY_DISABLE_CPU_FEATURES|NUMBA_CPU_\w+"
     r"|\w+_PROXY|SSL_CERT_\w+|\w+_CA_BUNDLE|NODE_\w+|NPM_CONFIG_.+"
     r"|DVC_\w+|DIGITLINE_\w+",
     re.IGNORECASE,
 )
+IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def clean_environment() -> None:
-    """Take away all variables but those of ``KEPT``, and matplotlib's settings.
+    """Take away all variables but those of ``KEPT``, and what they have set already.
 
     Raises:
         UserError: ``LOKY_MAX_CPU_COUNT`` is no number of cores, or Python runs without docstrings.
@@ -36,6 +38,11 @@ def clean_environment() -> None:
         del os.environ[name]
     # An empty file, which matplotlib takes before the one in the home folder.
     os.environ["MATPLOTLIBRC"] = os.devnull
+    # Python's own filters of warnings, in place of those of PYTHONWARNINGS.
+    sys.warnoptions.clear()
+    warnings.resetwarnings()
+    for category in IGNORED:
+        warnings.simplefilter("ignore", category)
     cores = os.environ.get("LOKY_MAX_CPU_COUNT", "1")
     if not cores.isdecimal() or int(cores) < 1:
         raise UserError(f"LOKY_MAX_CPU_COUNT is {cores!r}, but should be a whole number above 0")
@@ -48,7 +55,7 @@ def end_with_dvc() -> None:
 
 
 def _end_with_dvc() -> None:
-    # Not imported before the stage's own libraries may be.
+    # Here, so that no stage waits for it.
     import psutil
 
     def is_shell(process: psutil.Process) -> bool:
@@ -57,14 +64,20 @@ def _end_with_dvc() -> None:
         except psutil.Error:
             return False
 
+    def runs(process: psutil.Process) -> bool:
+        try:
+            is_alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+            # It shares its group with the processes that it starts; who adopts them, when it has
+            # died before the first look, does not.
+            return bool(is_alive and os.getpgid(process.pid) == os.getpgrp())
+        except (psutil.Error, ProcessLookupError):
+            return False
+
     # DVC starts a shell, which may start this process, or become it.
     ancestors = (process for process in psutil.Process().parents() if not is_shell(process))
     dvc = next(ancestors, None)
-    try:
-        # It shares its group with the processes that it starts; who adopts them, when it has died
-        # before this look, does not.
-        while dvc and dvc.is_running() and os.getpgid(dvc.pid) == os.getpgrp():
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-    except ProcessLookupError:
-        pass
+    while dvc and runs(dvc):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    # Else a shell that puts its commands into a group of their own would end them without a word.
+    os.write(2, b"DVC, which ran this stage, is gone\n")
     os._exit(1)

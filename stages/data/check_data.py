@@ -17,7 +17,8 @@ from stages.common.params import read
 
 # The report has room for so many.
 MOST_CLASSES = 47
-FOLDS = ("cross_validate.n_folds", "grid.n_folds", "multilabel.n_folds")
+STRATIFIED = ("cross_validate.n_folds", "grid.n_folds")
+OF_NEIGHBORS = ("grid.n_folds", "multilabel.n_folds")
 
 
 def mistakes(params: dict[str, Any], labels: NDArray[np.uint8]) -> Iterator[str]:
@@ -44,16 +45,15 @@ def mistakes(params: dict[str, Any], labels: NDArray[np.uint8]) -> Iterator[str]
         if not np.isin(params[key], classes).all():
             yield f"{key} is {params[key]}, but should be of the classes {known}"
     rarest = int(counts.argmin())
-    for key in FOLDS:
+    for key in STRATIFIED:
         if params[key] > counts[rarest]:
             yield (
                 f"{key} is {params[key]}, but should be at most {counts[rarest]}: "
                 f"there are no more training images of class {classes[rarest]}"
             )
-    # Each class has its share in each fold, rounded up in the largest.
-    n_folds = min(params[key] for key in FOLDS)
-    outside = n_train - int((-(-counts // n_folds)).sum())
+    outside = n_train - max(-(-n_train // params[key]) for key in OF_NEIGHBORS)
     for key, at_most, what in (
+        ("multilabel.n_folds", n_train, "there are no more training images"),
         ("neighbors.k", outside, "there are no more training images outside of a fold"),
         ("denoise.n_neighbors", n_train, "there are no more training images"),
         ("augment.picture.image", n_train - 1, "it is the index of a training image"),
@@ -72,7 +72,7 @@ def main(params: Path, labels: Path, checked: Path) -> None:
         "split.n_train",
         "binary.target",
         "errors.pair",
-        *FOLDS,
+        *{*STRATIFIED, *OF_NEIGHBORS},
         "neighbors.k",
         "denoise.n_neighbors",
         "augment.picture.image",

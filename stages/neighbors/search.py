@@ -5,6 +5,8 @@ holds every integer up to 2**24: a sum of integers that stays within is exact, i
 CPU adds. Pixels from -128 to 127 stay within for 1,024 of them.
 """
 
+from threading import Lock
+
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
@@ -13,10 +15,11 @@ from threadpoolctl import threadpool_limits
 from stages.common.progress import joblib_progress
 
 EXACT = 2**24
-# In single precision: 190 MB, however many images there are.
-IMAGES_AT_ONCE = 60_000
-# A product of these, 8 MB, stays in a CPU's cache until it has been looked through.
-QUERIES_PER_TASK, IMAGES_PER_PRODUCT = 1000, 2000
+# Queries, and images, of one product: 4 MB, which a CPU's cache keeps until it has been looked
+# through.
+PER_PRODUCT = 1000
+# So many times images in single precision: 190 MB, however many there are.
+PRODUCTS_AT_ONCE = 60
 # A neighbour as one integer, which sorts by distance and then by index.
 INDEX_BITS = 32
 NO_NEIGHBOR = np.iinfo(np.int64).max
@@ -29,7 +32,8 @@ def nearest(
 
     Args:
         queries: (n, 28, 28), integers from 0 to 1,000.
-        images: (m, 28, 28), integers from 0 to 1,000; m is at least ``k``.
+        images: (m, 28, 28), integers from 0 to 1,000; m is at least ``k``. If it is the same array
+            as ``queries``, half of the work is saved.
         k: Neighbours of each query.
         label: The label of the progress bar.
 
@@ -52,17 +56,30 @@ def nearest(
         rows -= middle
         return rows, np.einsum("ij,ij->i", rows, rows, dtype=np.float64).astype(np.int32)
 
+    def keep(rows: slice, squared: NDArray[np.int32], first: int) -> None:
+        with locks[rows.start]:
+            neighbors[rows] = _nearer(neighbors[rows], squared, first)
+
     def search(chunk: slice, base: NDArray, squares: NDArray, first: int) -> None:
         rows, own_squares = centred(queries[chunk])
         # Twice a number is as exact as the number.
         rows *= -2
-        for part in _slices(len(base), IMAGES_PER_PRODUCT):
+        for part in _slices(len(base), PER_PRODUCT):
+            start, end = first + part.start, first + part.stop
+            # Of two images in one set, the distance is found once.
+            if mutual and start < chunk.start:
+                continue
             squared = np.add.outer(own_squares, squares[part])
             for terms in _slices(len(pixels), EXACT // middle**2):
                 squared += (rows[:, terms] @ base[part, terms].T).astype(np.int32)
-            neighbors[chunk] = _nearer(neighbors[chunk], squared, first + part.start)
+            keep(chunk, squared, start)
+            if mutual and start > chunk.start:
+                keep(slice(start, end), squared.T, chunk.start)
 
-    blocks, chunks = _slices(len(images), IMAGES_AT_ONCE), _slices(len(queries), QUERIES_PER_TASK)
+    mutual = queries is images
+    blocks = _slices(len(images), PRODUCTS_AT_ONCE * PER_PRODUCT)
+    chunks = _slices(len(queries), PER_PRODUCT)
+    locks = {chunk.start: Lock() for chunk in chunks}
     with joblib_progress(len(blocks) * len(chunks), label), threadpool_limits(1, user_api="blas"):
         for block in blocks:
             base, squares = centred(images[block])
@@ -83,7 +100,7 @@ def _nearer(
     """The nearest of those known, and of more images.
 
     Args:
-        neighbors: (n, k), in no order; of lower indices than ``first``.
+        neighbors: (n, k), in no order.
         squared: (n, m), the squared distances of m more images.
         first: The index of the first of them.
 
@@ -92,7 +109,8 @@ def _nearer(
     """
     k = neighbors.shape[1]
     farthest = (neighbors.max(axis=1) >> INDEX_BITS).astype(np.int32)
-    found = np.flatnonzero(squared < farthest[:, None])
+    # Of equal distances, the lower index is nearer.
+    found = np.flatnonzero(squared <= farthest[:, None])
     rows, columns = np.divmod(found, squared.shape[1])
     counts = np.bincount(rows, minlength=len(squared))
     places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import get_data_path
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 INCHES_PER_DIGIT = 0.6
+# By its file: a name would be looked up in a list that matplotlib keeps in the home folder.
+FONT = FontProperties(fname=Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size=11)
 FONT_SIZE = 26
 
 
@@ -45,7 +49,7 @@ def save_panels(
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, picture, title in zip(axes, pictures, titles, strict=True):
         ax.imshow(picture, cmap="binary", vmin=0, vmax=255, interpolation="nearest")
-        ax.set_title(title, fontsize=11)
+        ax.set_title(title, fontproperties=FONT)
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_color("lightgray")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ With ``--thorough`` also under every supported Python that is installed, in an e
 own.
 """
 
+import json
 import platform
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.font_manager import fontManager
 
 from tests.support import ROOT
 from tests.support.clone import Clone, md5
@@ -113,8 +115,25 @@ MACHINES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"encoding": "ascii"},
     ),
 }
+# matplotlib's list of fonts, which says that one is another.
+FONTS = json.dumps(
+    {
+        "_version": fontManager.__version__,
+        "_FontManager__default_weight": "normal",
+        "default_size": None,
+        "defaultFamily": fontManager.defaultFamily,
+        "afmlist": [],
+        "ttflist": [
+            {**vars(entry), "fname": entry.fname.replace("DejaVuSans.ttf", "DejaVuSerif.ttf")}
+            | {"__class__": "FontEntry"}
+            for entry in fontManager.ttflist
+        ],
+        "__class__": "FontManager",
+    }
+)
 # What the home folder of that user holds.
 HOME = {
+    f".cache/matplotlib/fontlist-v{fontManager.__version__}.json": FONTS,
     ".config/matplotlib/matplotlibrc": "font.size: 30\nsavefig.dpi: 20\nimage.cmap: hot\n",
     ".config/matplotlib/stylelib/classic.mplstyle": "font.size: 3\n",
     ".matplotlib/matplotlibrc": "font.size: 40\n",

@@ -33,9 +33,13 @@ def run(clone: Clone, folder: Path, images: NDArray, labels: NDArray, **values: 
 
 def metrics(folder: Path) -> dict[str, Any]:
     """All metrics by their file, without those of the data and of the two labels a digit."""
-    paths = sorted((folder / "reports" / "metrics").rglob("*.json"))
-    found = {path.stem: json.loads(path.read_text()) for path in paths}
-    return {name: report for name, report in found.items() if name not in ("data", "multilabel")}
+    top = folder / "reports" / "metrics"
+    paths = {str(path.relative_to(top)): path for path in sorted(top.rglob("*.json"))}
+    assert len(paths) > 10
+    others = {"data.json", "multilabel.json"}
+    return {
+        name: json.loads(path.read_text()) for name, path in paths.items() if name not in others
+    }
 
 
 def columns(folder: Path, plot: str) -> dict[str, list[str]]:
@@ -110,10 +114,10 @@ def test_figures_are_right_whatever_the_classes(
         said = np.load(tmp_path / "data" / "models" / f"digits_{model}" / "predictions.npz")
         assert set(said["predictions"]) <= set(known)
         right = np.mean(said["predictions"] == test)
-        assert reports[model]["test_accuracy"] == pytest.approx(right, abs=1e-9)
+        assert reports[f"digits/{model}.json"]["test_accuracy"] == pytest.approx(right, abs=1e-9)
         # Far above a guess.
         assert right > 1.5 / len(known)
-        first = reports[model]["first_digit"]
+        first = reports[f"digits/{model}.json"]["first_digit"]
         scores = {int(key.removeprefix("score_")): v for key, v in first.items() if "_" in key}
         assert sorted(scores) == known.tolist()
     # Each fold of the out-of-fold scores, against the confusion matrix.
@@ -124,7 +128,7 @@ def test_figures_are_right_whatever_the_classes(
     for digit in known:
         assert sum(n for (a, _), n in counts.items() if a == digit) == np.sum(train == digit)
     folds = np.load(tmp_path / "data" / "models" / "digits_sgd_scaled" / "stratified.npz")["folds"]
-    accuracy = reports["sgd_scaled"]["accuracy"]
+    accuracy = reports["digits/sgd_scaled.json"]["accuracy"]
     right = sum(accuracy[f"fold_{i + 1}"] * np.sum(folds == i) for i in range(3))
     assert sum(n for (a, p), n in counts.items() if a == p) == pytest.approx(right, abs=1e-4)
     params = yaml.load(tmp_path / "params.yaml")

@@ -164,6 +164,9 @@ def test_a_revision_that_is_none_ends_in_one_line(workspace: Clone) -> None:
         compare(workspace, "nowhere")
     assert failed.value.returncode == 1
     assert failed.value.stderr == "unknown Git revision 'nowhere'\n"
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        compare(workspace, "workspace")
+    assert failed.value.stderr == "there is no branch 'workspace'\n"
 
 
 @pytest.mark.parametrize("branch", ["workspace", "a$b", "$$", "it's", '"a;b"', "`id`", "$(HOME)"])

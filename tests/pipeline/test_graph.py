@@ -123,19 +123,26 @@ def test_what_is_asked_of_a_model_is_what_it_is_trained_on() -> None:
     assert {path for path in read if path.startswith("data/models/")} <= made
 
 
-def test_every_stage_comes_after_the_check_of_the_parameters() -> None:
+@pytest.mark.parametrize(
+    ("check", "before"),
+    # Vega depends on no parameter.
+    [
+        ("check_params", {"check_params", "bundle_vega"}),
+        ("check_data", {"check_params", "bundle_vega", "fetch", "check_data"}),
+    ],
+)
+def test_every_other_stage_comes_after_the_checks(check: str, before: set[str]) -> None:
     parents: dict[str, set[str]] = {}
     for stage, dependency in edges():
         parents.setdefault(stage, set()).add(dependency)
     reached: set[str] = set()
-    todo = ["check_params"]
+    todo = [check]
     while todo:
         known = todo.pop()
         found = {stage for stage, deps in parents.items() if known in deps} - reached
         reached |= found
         todo += found
-    # Vega depends on no parameter.
-    assert sorted(reached) == [n for n in NAMES if n not in {"check_params", "bundle_vega"}]
+    assert sorted(reached) == [name for name in NAMES if name not in before]
 
 
 def test_dvc_lock_is_of_these_stages() -> None:

@@ -149,6 +149,8 @@ PROCESS = "toy starts a process, whose files nobody watches: use threads\n"
         'import os; os.posix_spawn("/bin/cat", ["cat", "other.txt"], {})',
         "import os; os.fork() or os._exit(0)",
         "import os; os.execv('/bin/cat', ['cat', 'other.txt'])",
+        "import subprocess; from concurrent.futures import ThreadPoolExecutor\n"
+        "list(ThreadPoolExecutor().map(subprocess.check_output, [['cat', 'other.txt']]))",
         *(
             f"import multiprocessing as m; m.get_context({kind!r}).Pool(2).map(open, ['other.txt'])"
             for kind in ("fork", "spawn", "forkserver")
@@ -199,6 +201,15 @@ def test_a_repository_below_the_libraries_of_python_is_watched_too(tmp_path: Pat
         [python, *toy.command[1:]], cwd=toy.folder, capture_output=True, text=True, check=False
     )
     assert done.stderr.startswith("toy reads other.txt, which")
+
+
+def test_temporary_files_may_lie_in_the_repository(toy: Toy) -> None:
+    (toy.folder / "tmp").mkdir()
+    toy.code("import tempfile\nwith tempfile.TemporaryFile() as file: file.write(b'')")
+    assert toy.run(TMPDIR=str(toy.folder / "tmp")).returncode == 0
+    toy.code("open('other.txt')")
+    for folder in (toy.folder, toy.folder.parent):
+        assert toy.run(TMPDIR=str(folder)).stderr.startswith("toy reads other.txt, which")
 
 
 def test_a_declared_link_into_the_cache_is_read_and_written(toy: Toy) -> None:
@@ -284,8 +295,12 @@ def test_parameters_edited_there_and_back_are_all_of_one_moment(toy: Toy) -> Non
     assert (toy.folder / "out.txt").read_text() == "1"
 
 
-def test_a_module_that_was_not_there_when_the_stage_began_is_noticed(toy: Toy) -> None:
+def test_a_module_may_come_while_the_stage_runs(toy: Toy) -> None:
+    """It is used as it was read."""
     toy.code(toy.edited("touch stages/new.py") + "import stages.new")
+    assert toy.run().returncode == 0
+    edit = toy.edited("echo >> stages/new.py")
+    toy.code("import stages.new" + edit)
     assert toy.run().stderr == "stages/new.py changed while toy ran: run dvc repro again\n"
 
 
@@ -304,6 +319,30 @@ def test_bytecode_of_other_code_is_not_run(toy: Toy) -> None:
     bytecode.rename(toy.folder / "stages" / "sourceless.pyc")
     toy.code("import stages.sourceless")
     assert "sourceless" in toy.run().stderr
+
+
+def test_bytecode_in_another_folder_is_not_run_either(toy: Toy, tmp_path: Path) -> None:
+    variables = {"PYTHONPYCACHEPREFIX": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": ""}
+    source = toy.folder / "stages" / "toy.py"
+    toy.code("text = 'old'")
+    was = source.stat()
+    command = [sys.executable, "-c", "import stages.toy"]
+    subprocess.run(command, cwd=toy.folder, env={**os.environ, **variables}, check=True)
+    assert list((tmp_path / "cache").rglob("toy.*.pyc"))
+    toy.code("text = 'new'")
+    os.utime(source, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert toy.run(**variables).returncode == 0
+    assert (toy.folder / "out.txt").read_text() == "new"
+
+
+def test_a_large_file_is_compared_by_what_the_system_knows(toy: Toy) -> None:
+    (toy.folder / "data.txt").write_text("data\n" * 2**18)
+    edit = "cp -p data.txt was; {}; touch -r was data.txt"
+    for command, returncode in (("echo DATA | dd of=data.txt conv=notrunc", 1), ("true", 1)):
+        toy.code(toy.edited(edit.format(command)))
+        assert toy.run().returncode == returncode
+    toy.code("")
+    assert toy.run().returncode == 0
 
 
 def test_a_stage_writes_no_bytecode(toy: Toy) -> None:
@@ -342,6 +381,21 @@ def test_a_stage_sees_none_of_the_users_settings(toy: Toy) -> None:
     seen = set((toy.folder / "out.txt").read_text().split())
     assert kept.keys() <= seen
     assert not SETTINGS.keys() & seen
+
+
+def test_warnings_are_pythons_own(toy: Toy) -> None:
+    toy.code("import warnings; warnings.warn('heard')\nwarnings.warn('not', DeprecationWarning)")
+    done = toy.run(PYTHONWARNINGS="error")
+    assert done.returncode == 0
+    assert "UserWarning: heard" in done.stderr
+    assert "DeprecationWarning: not" not in done.stderr
+
+
+def test_a_python_without_the_libraries_is_told(toy: Toy) -> None:
+    toy.code("import no_such_library")
+    assert toy.run().stderr.startswith("No module named 'no_such_library', which another Python")
+    toy.code("import stages.no_such_module")
+    assert "Traceback" in toy.run().stderr
 
 
 @pytest.mark.parametrize("cores", ["abc", "0", "-1", "1.5", ""])
@@ -392,6 +446,13 @@ def test_dvc_does_not_record_a_run_during_which_a_file_was_edited(
     [
         "echo '# a comment' >> params.yaml",
         "sed -i 's/other: 2/other: 3/' params.yaml",
+        # Of the same content.
+        "touch data.txt stages/toy.py params.yaml",
+        "chmod g+w data.txt; chmod -R g+w stages",
+        "cp data.txt new; mv new data.txt",
+        "echo more >> data.txt; echo data > data.txt",
+        # As a cache of hard links does, for another experiment.
+        "ln data.txt another-name",
         "echo >> stages/unused.py",
         "echo >> other.txt",
     ],
@@ -546,8 +607,9 @@ def test_a_stage_ends_with_dvc_whatever_the_shell(
     time.sleep(1)
     assert is_alive(stage)
     dvc.kill()
-    dvc.wait()
+    # Dead, and not yet waited for, it is still in the system's list.
     wait_until(lambda: not is_alive(stage), seconds=5)
+    dvc.wait()
     assert not (toy.folder / "out.txt").exists()
 
 

@@ -106,6 +106,30 @@ def test_an_edit_runs_what_the_readme_says(clone: Clone, row: str, edit: Edit) -
     assert clone.reports() == reports
 
 
+LEFT_BY_OTHERS = (
+    *(".DS_Store", "._a.py", "Thumbs.db", "a.py~", ".a.py.swp", ".a.py.swo", "a.py.orig"),
+    *("#a.py#", ".a.py.kate-swp", "4913", ".~lock.a.csv#", ".syncthing.a.py.tmp", ".nfs0001"),
+)
+
+
+def test_what_editors_and_file_managers_leave_runs_nothing(clone: Clone) -> None:
+    folders = [clone.folder / name for name in ("stages/common", "stages/output", ".dvc/plots")]
+    folders += [clone.folder / "reports" / name for name in ("metrics", "plots", "pictures")]
+    left = [folder / name for folder in folders for name in LEFT_BY_OTHERS]
+    for path in left:
+        path.write_bytes(b"\x00\xff")
+    # As Emacs marks a file that is not saved: a link to nowhere.
+    left.append(folders[0] / ".#a.py")
+    left[-1].symlink_to("user@host.1:1")
+    try:
+        assert clone.repro() == set()
+        clone.dvc("repro", "--single-item", "--force", "report")
+        assert clone.run("git", "status", "--porcelain", "--", "dvc.lock") == ""
+    finally:
+        for path in left:
+            path.unlink()
+
+
 @pytest.mark.parametrize("library", ["matplotlib", "scikit-learn-intelex", "pillow", "scipy"])
 def test_another_version_of_a_library_concerns_the_stages_that_declare_it(
     clone: Clone, library: str

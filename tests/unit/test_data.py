@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from stages.common.errors import UserError
 from stages.common.folds import fold_numbers
@@ -46,7 +46,7 @@ def test_data_that_fit_have_no_mistakes() -> None:
         ("errors.pair", [9, 3], "errors.pair is [9, 3], but should be of the classes 9, 20, 255"),
         ("cross_validate.n_folds", 11, "cross_validate.n_folds is 11, but should be at most 10"),
         ("grid.n_folds", 11, "grid.n_folds is 11, but should be at most 10: there are no more"),
-        ("multilabel.n_folds", 11, "multilabel.n_folds is 11, but should be at most 10"),
+        ("multilabel.n_folds", 31, "multilabel.n_folds is 31, but should be at most 30"),
         ("neighbors.k", 16, "neighbors.k is 16, but should be at most 15"),
         ("denoise.n_neighbors", 31, "denoise.n_neighbors is 31, but should be at most 30"),
         ("augment.picture.image", 30, "augment.picture.image is 30, but should be at most 29"),
@@ -74,17 +74,18 @@ def test_labels_that_cannot_be_learned_are_told(labels: Any, line: str) -> None:
     assert any(each.startswith(line) for each in told), told
 
 
-def test_no_k_within_the_limit_finds_too_few_images_outside_of_a_fold() -> None:
+def test_k_is_at_most_the_images_outside_of_the_largest_fold() -> None:
     random = np.random.RandomState(0)
     for _ in range(100):
-        n_folds = random.randint(2, 6)
+        n_folds, others = random.randint(2, 7, size=2)
         y = np.repeat(np.arange(4), random.randint(n_folds, 12, size=4)).astype(np.uint8)
-        folds = fold_numbers(StratifiedKFold(n_folds), y)
-        outside = len(y) - np.bincount(folds).max()
-        params = PARAMS | dict.fromkeys(check_data.FOLDS, n_folds)
-        params |= {"split.n_train": len(y), "neighbors.k": outside + 1}
-        told = check_data.mistakes(params, np.append(y, y[0]))
-        assert any(line.startswith("neighbors.k") for line in told)
+        params = PARAMS | {"split.n_train": len(y)}
+        params |= {"grid.n_folds": n_folds, "multilabel.n_folds": others}
+        cuts = fold_numbers(StratifiedKFold(n_folds), y), fold_numbers(KFold(others), y)
+        outside = len(y) - max(np.bincount(folds).max() for folds in cuts)
+        for k, is_told in ((outside, False), (outside + 1, True)):
+            told = check_data.mistakes(params | {"neighbors.k": k}, np.append(y, y[0]))
+            assert any(line.startswith("neighbors.k") for line in told) == is_told
 
 
 def test_the_first_mistake_ends_the_stage_before_it_writes(tmp_path: Path) -> None:

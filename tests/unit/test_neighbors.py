@@ -38,14 +38,11 @@ def neighbors_of(images: NDArray, k: int) -> dict[str, NDArray]:
     return {"indices": indices, "squared_distances": squared}
 
 
-@pytest.fixture(params=[60_000, 37], ids=["at once", "in blocks"])
+@pytest.fixture(params=[(1000, 60), (12, 3)], ids=["at once", "in blocks"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, at_once in (
-        ("IMAGES_AT_ONCE", request.param),
-        ("IMAGES_PER_PRODUCT", request.param // 2),
-        ("QUERIES_PER_TASK", request.param // 3),
-    ):
-        monkeypatch.setattr(f"stages.neighbors.search.{name}", at_once)
+    per_product, at_once = request.param
+    monkeypatch.setattr("stages.neighbors.search.PER_PRODUCT", per_product)
+    monkeypatch.setattr("stages.neighbors.search.PRODUCTS_AT_ONCE", at_once)
 
 
 @pytest.mark.usefixtures("blocks")
@@ -58,6 +55,15 @@ def test_neighbors_of_digits_are_exact(digits: Mnist, k: int) -> None:
 def test_ties_go_to_the_lower_index(digits: Mnist) -> None:
     images = np.concatenate([digits[0][:300]] * 4)
     assert_exact(digits[0][:100], images, 6)
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize(("n", "k"), [(2500, 3), (1300, 64), (60, 60)])
+def test_neighbors_within_one_set_are_exact(digits: Mnist, n: int, k: int) -> None:
+    """Each pair of images is looked at once; a third of them are there twice, far apart."""
+    images = digits[0][:n].copy()
+    images[-n // 3 :] = images[: len(images[-n // 3 :])]
+    assert_exact(images, images, k)
 
 
 @pytest.mark.usefixtures("blocks")
@@ -96,11 +102,11 @@ def test_the_distances_are_what_scikit_learn_makes(digits: Mnist) -> None:
     np.testing.assert_allclose(ours.toarray(), theirs.toarray(), atol=1e-3)
 
 
-@pytest.mark.parametrize("k", [30, 6])
-def test_the_grid_is_the_notebooks(digits: Mnist, k: int) -> None:
-    """Over neighbours to spare, and over one that must be searched again."""
+@pytest.mark.parametrize(("k", "n_folds"), [(30, 5), (6, 5), (30, 2)])
+def test_the_grid_is_the_notebooks(digits: Mnist, k: int, n_folds: int) -> None:
+    """Over neighbours to spare, one that must be searched again, and none in the same fold."""
     images, y = digits[0][:1000], digits[1][:1000]
-    folds = fold_numbers(StratifiedKFold(5), y)
+    folds = fold_numbers(StratifiedKFold(n_folds), y)
     found = neighbors_of(images, k)
     short = (folds[found["indices"]] != folds[:, None]).sum(axis=1) < 5
     assert short.any() == (k == 6)
@@ -110,7 +116,7 @@ def test_the_grid_is_the_notebooks(digits: Mnist, k: int) -> None:
     theirs = GridSearchCV(
         KNeighborsClassifier(),
         {"n_neighbors": [3, 4, 5], "weights": ["uniform", "distance"]},
-        cv=5,
+        cv=n_folds,
         refit=False,
     ).fit(images.reshape(1000, -1).astype(np.float64), y)
     np.testing.assert_array_equal(ours["mean"], theirs.cv_results_["mean_test_score"])
@@ -119,19 +125,37 @@ def test_the_grid_is_the_notebooks(digits: Mnist, k: int) -> None:
     assert best == {**theirs.best_params_, "accuracy": theirs.best_score_}
 
 
-def test_multilabel_is_the_notebooks(digits: Mnist) -> None:
+@pytest.mark.parametrize("n_folds", [2, 3])
+def test_multilabel_is_the_notebooks(digits: Mnist, n_folds: int) -> None:
     images, y = digits[0][:1000], multilabels(digits[1][:1000], 7)
-    folds = fold_numbers(KFold(3), y)
+    folds, cut = fold_numbers(KFold(n_folds), y), KFold(n_folds)
     distances = outside_folds(neighbors_of(images, 40), images, folds, 5)
-    ours = cross_val_predict(KNeighborsClassifier(metric="precomputed"), distances, y, cv=KFold(3))
+    ours = cross_val_predict(KNeighborsClassifier(metric="precomputed"), distances, y, cv=cut)
     rows = images.reshape(1000, -1).astype(np.float64)
-    theirs = cross_val_predict(KNeighborsClassifier(), rows, y, cv=3)
+    theirs = cross_val_predict(KNeighborsClassifier(), rows, y, cv=n_folds)
     np.testing.assert_array_equal(ours, theirs)
     metrics = multilabel_metrics(y[0], y, ours)
     assert metrics["f1"] == {
         "macro": f1_score(y, theirs, average="macro"),
         "weighted": f1_score(y, theirs, average="weighted"),
     }
+
+
+def test_equal_images_have_neighbours_too() -> None:
+    images, y = np.zeros((60, 28, 28), np.uint8), (np.arange(60) % 3).astype(np.uint8)
+    folds = fold_numbers(StratifiedKFold(5), y)
+    distances = outside_folds(neighbors_of(images, 10), images, folds, 5)
+    found = search_grid(distances, y, folds, [3, 5], ["uniform", "distance"])
+    assert found["mean"] == pytest.approx(np.full(4, 1 / 3))
+
+
+def test_a_label_of_no_image_has_no_part_in_f1() -> None:
+    y = np.array([[True, False], [False, False], [True, False]])
+    said = np.array([[True, False], [True, False], [True, False]])
+    metrics = multilabel_metrics(y[0], y, said)
+    assert metrics["f1"] == {"macro": pytest.approx(0.8), "weighted": pytest.approx(0.8)}
+    none = np.zeros((3, 2), dtype=bool)
+    assert multilabel_metrics(none[0], none, none)["f1"] == {}
 
 
 def test_multilabels_are_large_and_odd() -> None:
