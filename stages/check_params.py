@@ -288,7 +288,9 @@ def main(params: Path, checked: Path, schema: Path) -> None:
     try:
         Params.model_validate(read(params, ""))
     except ValidationError as error:
-        raise UserError(f"{params}: {_line(error.errors()[0])}") from None
+        # First what is unknown: it may be the missing one, mistyped.
+        errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        raise UserError(f"{params}: {_line(errors[0])}") from None
     checked.write_text("params.yaml is valid\n", encoding="utf-8")
 
 

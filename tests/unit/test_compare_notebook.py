@@ -81,7 +81,7 @@ def test_other_parameters_are_named_and_do_not_stop_the_run(compare: Compare) ->
 
 def test_other_data_do_not_stop_the_run(compare: Compare) -> None:
     table = compare(0.4, is_mnist=False)
-    assert table[-1] == "differs: not the notebook's data"
+    assert table[-1] == "not the notebook's data"
 
 
 def test_figures_agree_to_the_decimals_that_are_shared(tmp_path: Path) -> None:

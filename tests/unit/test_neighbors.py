@@ -149,13 +149,13 @@ def test_equal_images_have_neighbours_too() -> None:
     assert found["mean"] == pytest.approx(np.full(4, 1 / 3))
 
 
-def test_a_label_of_no_image_has_no_part_in_f1() -> None:
-    y = np.array([[True, False], [False, False], [True, False]])
-    said = np.array([[True, False], [True, False], [True, False]])
-    metrics = multilabel_metrics(y[0], y, said)
-    assert metrics["f1"] == {"macro": pytest.approx(0.8), "weighted": pytest.approx(0.8)}
-    none = np.zeros((3, 2), dtype=bool)
-    assert multilabel_metrics(none[0], none, none)["f1"] == {}
+@pytest.mark.parametrize("constant", [False, True])
+def test_there_is_no_f1_where_a_label_is_the_same_for_all(constant: bool) -> None:
+    y = np.array([[True, constant], [False, constant], [True, constant]])
+    for said in (y, ~y):
+        assert multilabel_metrics(y[0], y, said)["f1"] == {}
+    y[0, 1] = not constant
+    assert multilabel_metrics(y[0], y, y)["f1"] == {"macro": 1.0, "weighted": 1.0}
 
 
 def test_multilabels_are_large_and_odd() -> None:

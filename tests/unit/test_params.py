@@ -111,6 +111,15 @@ def test_an_unknown_key_is_named(tmp_path: Path, key: str) -> None:
         main(edited(tmp_path, key, 1), tmp_path / "checked", tmp_path / "schema.json")
 
 
+def test_of_a_mistyped_key_the_typo_is_named(tmp_path: Path) -> None:
+    path = edited(tmp_path, "forest.n_estimator", 10)
+    params = yaml.load(path)
+    del params["forest"]["n_estimators"]
+    yaml.dump(params, path)
+    with pytest.raises(UserError, match=r"forest\.n_estimator is not a known key$"):
+        main(path, tmp_path / "checked", tmp_path / "schema.json")
+
+
 def test_a_missing_key_of_a_stage_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"binary\.target is missing$"):
         read(edited(tmp_path, "binary.target", ...), "binary.target")
