@@ -18,7 +18,6 @@ import stat
 import sys
 import sysconfig
 import tempfile
-import threading
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -141,11 +140,9 @@ class Guard:
         # Libraries and temporary files may lie in the repository; or the repository among them.
         others = [sys.prefix, sys.base_prefix, temporary_folder()]
         self.others = [folder for folder in others if not inside(self.root, [folder])]
-        # The thread that looks at a file itself, if one does.
-        self.looking: int | None = None
         # Those that Python has read already. Hence the imports inside of methods: of a module that
         # is read from now on, the state is recorded before.
-        self.read = {path: state(path) for path in code_in_use()}
+        self.read: dict[str, State] = {path: state(path) for path in code_in_use()}
         self.folders = {
             folder: state(folder) for path in self.named for folder, _, _ in os.walk(path)
         }
@@ -157,8 +154,6 @@ class Guard:
         sys.addaudithook(self._on_event)
 
     def _on_event(self, event: str, details: tuple[Any, ...]) -> None:
-        if self.looking == threading.get_ident():
-            return
         if event == "open" and not isinstance(details[0], int):
             self._on_open(os.fsdecode(details[0]), bool(details[2] & OPENED_TO_WRITE))
         elif event == "sqlite3.connect" and details[0] not in ("", ":memory:"):
@@ -196,11 +191,9 @@ class Guard:
                 self.written.add(path)
                 self.read.pop(path, None)
             elif path not in self.written and path not in self.read:
-                self.looking = threading.get_ident()
-                try:
-                    self.read[path] = state(path)
-                finally:
-                    self.looking = None
+                # Known before it is looked at, which opens it again.
+                self.read[path] = None
+                self.read[path] = state(path)
             return
         # A name inside a folder that is open elsewhere looks like a file here, but is none.
         if writes or os.path.isfile(path) or is_pipe(path):

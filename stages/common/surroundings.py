@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 
 from stages.common.errors import UserError
 
@@ -73,9 +74,15 @@ def _end_with_dvc() -> None:
         except (psutil.Error, ProcessLookupError):
             return False
 
-    # DVC starts a shell, which may start this process, or become it.
-    ancestors = (process for process in psutil.Process().parents() if not is_shell(process))
-    dvc = next(ancestors, None)
+    def ancestor() -> psutil.Process | None:
+        # DVC starts a shell, which may start this process, or become it.
+        while True:
+            # One that ends while it is looked at has a successor.
+            with suppress(psutil.NoSuchProcess):
+                parents = psutil.Process().parents()
+                return next((process for process in parents if not is_shell(process)), None)
+
+    dvc = ancestor()
     while dvc and runs(dvc):
         time.sleep(SECONDS_BETWEEN_LOOKS)
     # Else a shell that puts its commands into a group of their own would end them without a word.

@@ -28,10 +28,9 @@ from sklearn.preprocessing import StandardScaler
 
 PORTABLE = True
 MAX_INT = np.iinfo(np.int32).max
-# The defaults of SGDClassifier that the loop below has built in.
-ALPHA = 1e-4
-EPOCHS_WITHOUT_IMPROVEMENT = 5
-LEAST_SCALE = 1e-9
+# What SGDClassifier does unless it is told otherwise.
+ALPHA, EPOCHS_WITHOUT_IMPROVEMENT = SGDClassifier().alpha, SGDClassifier().n_iter_no_change
+LEAST_SCALE = 1e-9  # WeightVector64's
 # So many images ahead, the next one's pixels are asked for: they lie in no order.
 AHEAD = 2
 BYTES_OF_A_CACHE_LINE = 64

@@ -142,6 +142,42 @@ def test_what_is_not_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (b"5: 1\n", "5 is not a known key"),
+        (b"[a, b]: 1\n", "('a', 'b') is not a known key"),
+        (b"null: 1\n", "None is not a known key"),
+        (b"{a: b}: 1\n", "not YAML"),
+        (b"grid: 1\n", "not YAML"),
+        (b"a: \x01\n", "not YAML"),
+        (b"a: \xe9\n", "not YAML"),
+        (b"a: &a [*a]\n", "not YAML"),
+    ],
+)
+def test_odd_keys_and_odd_bytes_are_told_in_one_line(
+    tmp_path: Path, more: bytes, told: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes((ROOT / "params.yaml").read_bytes() + more)
+    with pytest.raises(UserError) as error:
+        main(path, tmp_path / "checked", tmp_path / "schema.json")
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_whole_number_is_one_value_however_it_is_written(tmp_path: Path) -> None:
+    """DVC compares 3 and 3.0 as equal, and would run nothing after such an edit."""
+    values = []
+    for name, text in (("a", "[3, 0, -7, 100000000000]"), ("b", "[3.0, -0.0, -7.0, 1e11]")):
+        path = tmp_path / name
+        path.write_text(f"used: {{values: {text}, other: [0.5, true, text]}}\n")
+        values.append(read(path, "used"))
+    assert repr(values[0]) == repr(values[1])
+    assert values[0]["other"] == [0.5, True, "text"]
+    main(edited(tmp_path, "grid.n_folds", 3.0), tmp_path / "checked", tmp_path / "schema.json")
+
+
 def test_editors_have_the_same_schema(tmp_path: Path) -> None:
     main(ROOT / "params.yaml", tmp_path / "checked", tmp_path / "schema.json")
     schema = json.loads((tmp_path / "schema.json").read_text())
