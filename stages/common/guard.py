@@ -41,6 +41,7 @@ LIBRARY_OF = {
     "scipy": "scipy",
     "sklearn": "scikit-learn",
     "sklearnex": "scikit-learn-intelex",
+    "skops": "skops",
     "vl_convert": "vl-convert-python",
 }
 OPENED_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

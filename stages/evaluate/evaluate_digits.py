@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.arrays import load, load_group
-from stages.evaluate.accuracy import fold_accuracies
+from stages.evaluate.accuracy import fold_accuracies, recalls
 from stages.output.tables import Metrics, write_metrics
 
 
@@ -35,6 +35,7 @@ def trained(y_test: NDArray[np.uint8], said: dict[str, NDArray]) -> Metrics:
     scores = {f"score_{digit}": score for digit, score in of_digits}
     return {
         "test_accuracy": np.mean(said["predictions"] == y_test),
+        "test_recall": recalls(y_test, said["predictions"]),
         "first_digit": {"prediction": said["first_prediction"], **scores},
         "n_estimators": said["n_estimators"],
         "n_problems": said["n_problems"],

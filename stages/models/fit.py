@@ -11,7 +11,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-import joblib
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +22,7 @@ from stages.common.arrays import load, save_group
 from stages.common.folds import fold_numbers
 from stages.common.params import read
 from stages.common.progress import joblib_progress
+from stages.models.saved import save_model
 
 Cut = Literal["in_order", "stratified", "shuffled"]
 # The decimals of scores that agree on all machines, of a model that is not PORTABLE.
@@ -219,7 +219,7 @@ def main(
     """Fit ``stages/models/{model}.py``, with the values of a section of ``params``.
 
     For ``all`` images, write ``predictions.npz`` and, if its bytes are the same on any machine,
-    ``model.joblib``; for each cut of folds, ``scores``, ``folds`` and ``classes`` as ``{cut}.npz``.
+    ``model.skops``; for each cut of folds, ``scores``, ``folds`` and ``classes`` as ``{cut}.npz``.
     Scores that differ between machines are rounded.
     """
     X, y, test = as_rows(load(images)), np.asarray(load(labels)), as_rows(load(test_images))
@@ -240,7 +240,7 @@ def main(
             said = predictions(trained, X[:1], test, classes, 4 if module.PORTABLE else ROUNDED)
             save_group(out / "predictions.npz", **said)
             if module.PORTABLE:
-                joblib.dump(plain(trained), out / "model.joblib")
+                save_model(out / "model.skops", plain(trained))
         else:
             scored = out_of_fold_scores(fitted[name], X, folds, classes)
             scored = scored if module.PORTABLE else np.round(scored, ROUNDED)

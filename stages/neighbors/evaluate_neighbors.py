@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.arrays import load, load_group
+from stages.evaluate.accuracy import recalls
 from stages.output.tables import write_metrics
 
 
@@ -49,7 +50,7 @@ def main(
     test_labels: Path,
     metrics: dict[str, Path],
 ) -> None:
-    """Write the test accuracy of the classifier that ``grid`` found best, among each ``images``."""
+    """Write what the classifier that ``grid`` found best is worth, among each ``images``."""
     best = json.loads(grid.read_text(encoding="utf-8"))["best"]
     truth = load(test_labels)
     for model, path in metrics.items():
@@ -58,6 +59,7 @@ def main(
         answers = predictions(found, y, best["n_neighbors"], best["weights"])
         report = {
             "test_accuracy": np.mean(answers == truth),
+            "test_recall": recalls(truth, answers),
             "n_neighbors": best["n_neighbors"],
             "weights": best["weights"],
             "n_train": len(y),

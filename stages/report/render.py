@@ -30,6 +30,19 @@ def picture(path: Path) -> str:
     return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"
 
 
+def environment(folders: list[Path], autoescape: bool) -> Environment:
+    """Jinja with the templates of ``folders`` and the filters of this module."""
+    made = Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=autoescape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=ChainableUndefined,
+    )
+    made.filters |= {"number": number, "percent": percent}
+    return made
+
+
 def render(shared: Path, page: Path, vega: str, **values: Any) -> str:
     """An HTML page, in which a browser runs the scripts built into it and no others.
 
@@ -47,15 +60,8 @@ def render(shared: Path, page: Path, vega: str, **values: Any) -> str:
     own = [shared / "charts.js", page / f"{page.name}.js"]
     scripts = [vega, "".join(path.read_text(encoding="utf-8") for path in own)]
     hashes = [b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    environment = Environment(
-        loader=FileSystemLoader([shared, page]),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=ChainableUndefined,
-    )
-    environment.filters |= {"number": number, "percent": percent}
-    return environment.get_template(f"{page.name}.html").render(
+    template = environment([shared, page], autoescape=True).get_template(f"{page.name}.html")
+    return template.render(
         scripts=[Markup(script) for script in scripts],
         script_sources=Markup(" ".join(f"'sha256-{digest}'" for digest in hashes)),
         **values,

@@ -149,7 +149,7 @@ def other_outs(clone: Clone, folder: Path, python: str, environment: dict[str, s
     report = run(python, environment)
     expected = clone.outs()
     assert len(expected) > 50
-    assert any("/model.joblib" in path for path in expected)
+    assert any("/model.skops" in path for path in expected)
     return report, {path for path in expected if md5(folder / path) != expected[path]}
 
 

@@ -38,6 +38,7 @@ def test_a_threshold_reruns_what_reads_it(clone: Clone) -> None:
         "check_params",
         "evaluate_binary",
         "compare_notebook",
+        "model_card",
         "report",
     }
     after = clone.metrics("binary/sgd.json")["operating_point"]
@@ -56,6 +57,7 @@ def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
         "search_grid",
         "evaluate_neighbors",
         "compare_notebook",
+        "model_card",
         "report",
     }
     assert clone.metrics("grid.json")["best"]["n_neighbors"] in (1, 7)
