@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
+import numpy as np
 import skops.io
+from numpy.lib.recfunctions import repack_fields
 from sklearn.base import BaseEstimator
 
 
 def save_model(path: Path, model: BaseEstimator) -> None:
     """Write a model for :func:`skops.io.load`; the same model gives the same bytes.
 
-    skops notes the time, and names objects and arrays by their addresses in memory. Here all times
-    are that of :class:`zipfile.ZipInfo`, arrays are numbered in their order, and objects have no
-    names, without which skops loads one that stands in two places twice. Nothing is compressed:
-    zlib's bytes depend on its version.
+    skops notes the time, names objects and arrays by their addresses in memory, and copies what
+    lies there between the fields of a tree's nodes. Here all times are that of
+    :class:`zipfile.ZipInfo`, arrays are numbered in their order, fields have nothing between them,
+    and objects have no names, without which skops loads one that stands in two places twice.
+    Nothing is compressed: zlib's bytes depend on its version.
 
     Raises:
         skops.io.exceptions.UnsupportedTypeException: skops cannot save such a model.
@@ -26,12 +29,14 @@ def save_model(path: Path, model: BaseEstimator) -> None:
     def anonymous(node: dict[str, Any]) -> dict[str, Any]:
         node.pop("__id__", None)
         if isinstance(file := node.get("file"), str):
-            node["file"] = names.setdefault(file, f"{len(names)}{Path(file).suffix}")
+            node["file"] = names.setdefault(file, f"{len(names)}.npy")
         return node
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ZipFile(BytesIO(skops.io.dumps(model))) as written, ZipFile(path, "w") as archive:
-        schema = json.loads(written.read("schema.json"), object_hook=anonymous)
+    with ZipFile(BytesIO(skops.io.dumps(model))) as dumped, ZipFile(path, "w") as archive:
+        schema = json.loads(dumped.read("schema.json"), object_hook=anonymous)
         archive.writestr(ZipInfo("schema.json"), json.dumps(schema))
         for name, number in names.items():
-            archive.writestr(ZipInfo(number), written.read(name))
+            array = np.load(BytesIO(dumped.read(name)))
+            with archive.open(ZipInfo(number), "w") as file:
+                np.save(file, repack_fields(array))

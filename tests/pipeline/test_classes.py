@@ -51,6 +51,9 @@ def columns(folder: Path, plot: str) -> dict[str, list[str]]:
 
 def renumbered(report: dict[str, Any]) -> dict[str, Any]:
     """A report of a model with the digits in it as :data:`OTHER_NUMBERS`."""
+    if recall := report.get("test_recall"):
+        recall = {str(OTHER_NUMBERS[int(digit)]): share for digit, share in recall.items()}
+        report = report | {"test_recall": recall}
     if "prediction" not in report.get("first_digit", {}):
         return report
     first = report["first_digit"]

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,11 @@ def test_what_is_asked_of_a_model_is_what_it_is_trained_on() -> None:
             (folder,) = outs(stage)
             names = {"predictions" if cut == "all" else cut for cut in on[1].split()}
             made |= {f"{folder}/{name}.npz" for name in names}
+            model = import_module(
+                f"stages.models.{words(stage)[words(stage).index('--model') + 1]}"
+            )
+            if "predictions" in names and model.PORTABLE:
+                made.add(f"{folder}/model.skops")
     read = {path for stage in stages().values() for path in declared(stage)}
     assert {path for path in read if path.startswith("data/models/")} <= made
 

@@ -24,7 +24,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from stages.common.folds import fold_numbers
 from stages.data.sources import Mnist
-from stages.evaluate.accuracy import fold_accuracies
+from stages.evaluate.accuracy import fold_accuracies, recalls
 from stages.evaluate.evaluate_binary import (
     binary_metrics,
     curve_of,
@@ -199,6 +199,18 @@ def test_fold_accuracies_by_hand() -> None:
     }
 
 
+@pytest.mark.parametrize("n_classes", [2, 10, 47])
+def test_recalls_are_scikit_learns(n_classes: int) -> None:
+    random = np.random.RandomState(0)
+    y, said = random.randint(0, n_classes, (2, 1000)) + 200
+    kept = y != 201
+    ours = recalls(y[kept], said[kept])
+    classes = np.unique(y[kept])
+    assert list(ours) == [str(label) for label in classes]
+    theirs = recall_score(y[kept], said[kept], labels=classes, average=None)
+    np.testing.assert_array_equal(list(ours.values()), theirs)
+
+
 def test_trained_model_by_hand() -> None:
     answers = {
         "classes": np.array([3, 200]),
@@ -210,6 +222,7 @@ def test_trained_model_by_hand() -> None:
     }
     metrics = trained(np.array([1, 0, 0, 1], np.uint8), answers)
     assert metrics["test_accuracy"] == 0.75
+    assert metrics["test_recall"] == {"0": 0.5, "1": 1.0}
     assert metrics["first_digit"] == {"prediction": 1, "score_3": -1.5, "score_200": 2.5}
 
 

@@ -4,9 +4,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
-import joblib
 import numpy as np
 import pytest
+import skops.io
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
@@ -160,16 +160,6 @@ def test_an_overflow_is_an_error_as_it_is_scikit_learns(small: Mnist) -> None:
             model.fit(X, y)
 
 
-def test_a_saved_sgd_needs_no_module_of_the_repository(small: Mnist, tmp_path: Path) -> None:
-    X, y = small
-    for scale in ("none", "each_fold"):
-        model = everything(linear(X, scale=scale), X, y)
-        joblib.dump(model.plain(), tmp_path / "model.joblib")
-        assert b"stages" not in (tmp_path / "model.joblib").read_bytes()
-        loaded = joblib.load(tmp_path / "model.joblib")
-        np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
-
-
 def test_forest_scores_are_cross_val_predicts(small: Mnist) -> None:
     X, y = small[0], small[1] == 5
     folds = cut_folds("stratified", y, 3)
@@ -287,7 +277,7 @@ def test_the_stage_is_scikit_learn_on_both_cuts_and_on_all(digits: Mnist, stage:
         ours = found[f"{cut}.npz"]
         np.testing.assert_allclose(ours["scores"], theirs, rtol=1e-9, atol=1e-6)
         np.testing.assert_array_equal(ours["folds"], fold_numbers(splitter, y))
-    model, trained = PLAIN.fit(X, y), joblib.load(out / "model.joblib")
+    model, trained = PLAIN.fit(X, y), skops.io.load(out / "model.skops")
     np.testing.assert_array_equal(trained.coef_, model.coef_)
     test = digits[0][600:700].reshape(100, -1).astype(np.float64)
     np.testing.assert_array_equal(found["predictions.npz"]["predictions"], model.predict(test))

@@ -1,0 +1,85 @@
+"""A saved model: what is read from it, the same bytes, and nothing of this repository."""
+
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.base import BaseEstimator
+
+from stages.data.sources import Mnist
+from stages.models import dummy, forest, sgd
+from stages.models.fit import plain
+from stages.models.saved import save_model
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+TREE = ["sklearn.tree._tree.Tree"]
+
+
+def fitted(kind: str, X: Any, y: Any) -> BaseEstimator:
+    """A model, as the stage fits it and keeps it."""
+    built: Any = {
+        "dummy": lambda: dummy.build(X, strategy="prior"),
+        "forest": lambda: forest.build(X, n_estimators=5, seed=42),
+    }.get(kind, lambda: sgd.build(X, max_iter=20, tol=1e-3, seed=42, scale=kind))()
+    return plain(built.fit(X, y))
+
+
+@pytest.fixture(params=["none", "all_images", "each_fold", "forest", "dummy"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_what_is_loaded_says_the_same(
+    digits: Mnist, tmp_path: Path, kind: str, n_classes: int
+) -> None:
+    X, y = digits[0][:600].reshape(600, -1), np.minimum(digits[1][:600], n_classes - 1)
+    model: Any = fitted(kind, X, y)
+    path = tmp_path / "new" / "model.skops"
+    save_model(path, model)
+    assert skops.io.get_untrusted_types(file=path) == (TREE if kind == "forest" else [])
+    assert b"stages" not in path.read_bytes()
+    loaded = skops.io.load(path, trusted=TREE)
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    scores = "predict_proba" if kind in ("forest", "dummy") else "decision_function"
+    np.testing.assert_array_equal(getattr(loaded, scores)(X), getattr(model, scores)(X))
+
+
+def test_the_same_model_gives_the_same_bytes(
+    digits: Mnist, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another fit, with no object in common, at another time, and of what was loaded."""
+    X, y = digits[0][:300].reshape(300, -1), digits[1][:300]
+    model = fitted(kind, X, y)
+    save_model(tmp_path / "first", model)
+    expected = (tmp_path / "first").read_bytes()
+    others = {
+        "again": fitted(kind, X, y),
+        "copied": pickle.loads(pickle.dumps(model)),
+        "loaded": skops.io.load(tmp_path / "first", trusted=TREE),
+    }
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    # Or the test would show nothing.
+    assert skops.io.dumps(others["again"]) != skops.io.dumps(model)
+    for name, other in others.items():
+        save_model(tmp_path / name, other)
+        assert (tmp_path / name).read_bytes() == expected, name
+    with ZipFile(tmp_path / "first") as archive:
+        assert {(info.date_time, info.compress_type) for info in archive.infolist()} == {
+            ((1980, 1, 1, 0, 0, 0), ZIP_STORED)
+        }
+
+
+def test_another_model_gives_other_bytes(digits: Mnist, tmp_path: Path) -> None:
+    X, y = digits[0][:300].reshape(300, -1), digits[1][:300]
+    model: Any = fitted("none", X, y)
+    save_model(tmp_path / "one", model)
+    model.coef_[0, 0] = np.nextafter(model.coef_[0, 0], 1)
+    save_model(tmp_path / "other", model)
+    assert (tmp_path / "one").read_bytes() != (tmp_path / "other").read_bytes()
