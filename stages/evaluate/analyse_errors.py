@@ -1,5 +1,6 @@
-"""Stage analyse_errors: which digits are taken for which (In 52-59)."""
+"""Stage analyse_errors: which classes are taken for which (In 52-59)."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,8 @@ from stages.output.tables import write_csv
 EXAMPLES_A_SIDE = 3
 
 
-def long_form(
-    matrix: NDArray, classes: NDArray[np.uint8], name: str, diagonal: bool
-) -> dict[str, NDArray]:
-    """A confusion matrix of ``classes`` as columns ``actual``, ``predicted`` and ``name``."""
+def long_form(matrix: NDArray, classes: NDArray, name: str, diagonal: bool) -> dict[str, NDArray]:
+    """A confusion matrix of named ``classes`` as columns ``actual``, ``predicted`` and ``name``."""
     rows, columns = np.nonzero(
         np.ones_like(matrix) if diagonal else ~np.eye(len(matrix), dtype=bool)
     )
@@ -38,36 +37,42 @@ def main(
     params: Path,
     images: Path,
     labels: Path,
+    classes: Path,
     out_of_fold: Path,
     confusion: Path,
     errors: Path,
     panels: Path,
     examples: Path,
 ) -> None:
-    """Write the confusion matrix, its errors as shares of each digit, and pictures of them.
+    """Write the confusion matrix, its errors as shares of each class, and pictures of them.
 
-    ``panels`` has a picture of each of the four cells of a pair of digits, ``examples`` a few
+    ``panels`` has a picture of each of the four cells of a pair of classes, ``examples`` a few
     images of every cell.
     """
     pair, n_examples = read(params, "errors.pair"), read(params, "errors.n_examples")
     y, group = load(labels), load_group(out_of_fold)
-    classes = group["classes"]
-    predictions = classes[group["scores"].argmax(axis=1)]
-    matrix = confusion_matrix(y, predictions, labels=classes)
-    write_csv(confusion, long_form(matrix, classes, "count", diagonal=True))
+    known = group["classes"]
+    names = json.loads(classes.read_text(encoding="utf-8"))["names"]
+    of_known = np.array([names[str(label)] for label in known])
+    predictions = known[group["scores"].argmax(axis=1)]
+    matrix = confusion_matrix(y, predictions, labels=known)
+    write_csv(confusion, long_form(matrix, of_known, "count", diagonal=True))
     shares = matrix / matrix.sum(axis=1, keepdims=True)
-    write_csv(errors, long_form(shares, classes, "share", diagonal=False))
-    digits = load(images)
+    write_csv(errors, long_form(shares, of_known, "share", diagonal=False))
+    pixels = load(images)
 
     def cell(actual: int, predicted: int, n_examples: int, n_columns: int) -> NDArray[np.uint8]:
-        return panel(digits, (y == actual) & (predictions == predicted), n_examples, n_columns)
+        return panel(pixels, (y == actual) & (predictions == predicted), n_examples, n_columns)
 
     n = EXAMPLES_A_SIDE
-    tiles = np.array([[cell(a, p, n * n, n) for p in classes] for a in classes])
-    save_matrix(examples, tiles, classes, "row: actual\ncolumn:\npredicted")
+    tiles = np.array([[cell(a, p, n * n, n) for p in known] for a in known])
+    save_matrix(examples, tiles, of_known, "row: actual\ncolumn:\npredicted")
     n_columns = int(np.ceil(n_examples**0.5))
     cells = [(actual, predicted) for actual in pair for predicted in pair]
     pictures = [cell(a, p, n_examples, n_columns) for a, p in cells]
     counts = [np.count_nonzero((y == a) & (predictions == p)) for a, p in cells]
-    titles = [f"{a} classified as {p}: {n:,}" for (a, p), n in zip(cells, counts, strict=True)]
+    titles = [
+        f"{names[str(a)]} classified as {names[str(p)]}: {n:,}"
+        for (a, p), n in zip(cells, counts, strict=True)
+    ]
     save_panels(panels, pictures, titles, 2, n_columns * INCHES_PER_DIGIT * 1.3)

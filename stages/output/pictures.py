@@ -1,7 +1,8 @@
-"""Pictures of digits as PNG: dark ink on white paper, upright, thinly framed."""
+"""Pictures of images as PNG: dark ink on white paper, upright, thinly framed."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib import get_data_path
@@ -14,6 +15,8 @@ INCHES_PER_DIGIT = 0.6
 # By its file: a name would be looked up in a list that matplotlib keeps in the home folder.
 FONT = FontProperties(fname=Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size=11)
 FONT_SIZE = 26
+# Of a line in a title; and in a tile of a matrix.
+CHARACTERS_PER_INCH, CHARACTERS_PER_TILE = 11, 12
 
 
 def sheet(images: NDArray, n_columns: int) -> NDArray:
@@ -42,12 +45,15 @@ def save_panels(
         size: Width of a picture in inches.
     """
     n_rows = -(-len(pictures) // n_columns)
+    lines = [fill(title, max(12, round(size * CHARACTERS_PER_INCH))) for title in titles]
+    n_lines = 1 + max(line.count("\n") for line in lines)
     aspect = pictures[0].shape[0] / pictures[0].shape[1]
     figure = Figure(
-        figsize=(n_columns * size, n_rows * (size * aspect + 0.35)), layout="constrained"
+        figsize=(n_columns * size, n_rows * (size * aspect + 0.35 + 0.2 * (n_lines - 1))),
+        layout="constrained",
     )
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for ax, picture, title in zip(axes, pictures, titles, strict=True):
+    for ax, picture, title in zip(axes, pictures, lines, strict=True):
         ax.imshow(picture, cmap="binary", vmin=0, vmax=255, interpolation="nearest")
         ax.set_title(title, fontproperties=FONT)
         ax.set(xticks=[], yticks=[])
@@ -75,8 +81,12 @@ def save_matrix(path: Path, cells: NDArray[np.uint8], names: NDArray, corner: st
     picture = Image.fromarray(255 - sheet(tiles.reshape(-1, *tiles.shape[2:]), n + 1))
     draw, (_, _, tall, wide) = ImageDraw.Draw(picture), tiles.shape
     for i in range(n + 1):
-        text = str(names[i - 1]) if i else corner
-        font = ImageFont.load_default(FONT_SIZE if i else FONT_SIZE / 2)
+        text = fill(str(names[i - 1]), CHARACTERS_PER_TILE) if i else corner
+        size = FONT_SIZE if i else FONT_SIZE / 2
+        font = ImageFont.load_default(size)
+        left, _, right, _ = draw.multiline_textbbox((0, 0), text, font=font)
+        if right - left > (room := wide - 2 * frame):
+            font = ImageFont.load_default(size * room / (right - left))
         for x, y in {(0, i), (i, 0)}:
             center = ((x + 0.5) * wide, (y + 0.5) * tall)
             draw.text(center, text, fill=0, font=font, anchor="mm", align="center")

@@ -24,6 +24,7 @@ def table(path: Path) -> list[list[str]]:
 
 def main(
     params: Path,
+    classes: Path,
     metrics: Path,
     plots: Path,
     pictures: Path,
@@ -41,6 +42,7 @@ def main(
         template,
         vega.read_text(encoding="utf-8"),
         params=read(params, ""),
+        classes=json.loads(classes.read_text(encoding="utf-8")),
         metrics=tree(metrics),
         notebook=[dict(zip(header, line, strict=True)) for line in lines],
         charts=tree(charts),

@@ -19,7 +19,10 @@ from tests.support.dag import NAMES, declared, outs, parameters, stages
 # It holds no code.
 PACKAGE = "stages/__init__.py"
 # What makes every stage wait for the checks, and git keep an empty folder.
-UNREAD = {"data/params.checked", "data/data.checked", "data/idx/.gitignore"}
+UNREAD = {
+    *("data/params.checked", "data/data.checked"),
+    *("data/idx/.gitignore", "data/pictures/.gitignore"),
+}
 
 
 def events(clone: Clone, command: str) -> Iterator[tuple[str, Any]]:

@@ -155,7 +155,7 @@ def test_every_cell_and_bar_is_drawn(opened: Opened) -> None:
     def drawn(title: str, marks: str) -> int:
         return opened.page.locator(".chart", has_text=title).locator(marks).count()
 
-    assert drawn("Images of each digit", ".mark-rect path") == 2 * 10
+    assert drawn("Images of each class", ".mark-rect path") == 2 * 10
     assert drawn("Confusion matrix", ".mark-rect.cell path, .mark-rect path[aria-label]") == 100
     assert drawn("Its errors", ".mark-rect path[aria-label]") == 90
     assert drawn("kNN, mean accuracy", ".mark-symbol path[aria-label]") == 6
@@ -258,7 +258,7 @@ def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> Non
     for nth in (11, 60, 89):
         cell = cells.nth(nth)
         label = cell.get_attribute("aria-label") or ""
-        digit = dict(re.findall(r"(actual|predicted) digit: (\d)", label))
+        digit = dict(re.findall(r"(actual|predicted) class: (\d)", label))
         actual, predicted = int(digit["actual"]), int(digit["predicted"])
         # Its number lies over it, and is the cell too.
         cell.click(force=True)

@@ -147,7 +147,7 @@ class Clone:
         It takes the Python to run them with, and environment variables; it returns what the
         libraries report of the machine.
         """
-        for name in ("stages", "params.yaml", "data/idx", ".dvc/plots"):
+        for name in ("stages", "params.yaml", "data/idx", "data/pictures", ".dvc/plots"):
             copy = shutil.copytree if (self.folder / name).is_dir() else shutil.copy
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy(self.folder / name, folder / name)

@@ -1,11 +1,13 @@
 """Splitting, augmenting, and the pictures."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 from scipy import ndimage
 from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -20,6 +22,7 @@ from stages.output.pictures import save_matrix, save_panels, sheet
 from tests.support import ROOT
 
 PARAMS: dict[str, Any] = {
+    "data.classes": "auto",
     "split.n_train": 30,
     "binary.target": 9,
     "errors.pair": [9, 20],
@@ -32,16 +35,19 @@ PARAMS: dict[str, Any] = {
 }
 # 30 training images, 10 of each of three classes, and 3 test images.
 LABELS = np.array([9, 20, 255] * 11, np.uint8)
+# It says no more of them.
+SOURCE: dict[str, Any] = {"classes": [], "n_train": None}
 
 
 def test_data_that_fit_have_no_mistakes() -> None:
-    assert list(check_data.mistakes(PARAMS, LABELS)) == []
+    assert list(check_data.mistakes(PARAMS, LABELS, SOURCE)) == []
 
 
 @pytest.mark.parametrize(
     ("key", "value", "line"),
     [
         ("split.n_train", 33, "split.n_train is 33, but should be less than the 33 images"),
+        ("data.classes", ["a", "b"], "data.classes has 2 names, but should have 3: one for each"),
         ("binary.target", 5, "binary.target is 5, but should be of the classes 9, 20, 255"),
         ("errors.pair", [9, 3], "errors.pair is [9, 3], but should be of the classes 9, 20, 255"),
         ("cross_validate.n_folds", 11, "cross_validate.n_folds is 11, but should be at most 10"),
@@ -53,7 +59,7 @@ def test_data_that_fit_have_no_mistakes() -> None:
     ],
 )
 def test_what_the_data_cannot_serve_is_told(key: str, value: Any, line: str) -> None:
-    (told,) = check_data.mistakes(PARAMS | {key: value}, LABELS)
+    (told,) = check_data.mistakes(PARAMS | {key: value}, LABELS, SOURCE)
     assert told.startswith(line)
 
 
@@ -70,7 +76,7 @@ def test_what_the_data_cannot_serve_is_told(key: str, value: Any, line: str) -> 
 )
 def test_labels_that_cannot_be_learned_are_told(labels: Any, line: str) -> None:
     params = PARAMS | {"split.n_train": 48 if len(labels) == 96 else 30}
-    told = list(check_data.mistakes(params, np.array(labels, np.uint8)))
+    told = list(check_data.mistakes(params, np.array(labels, np.uint8), SOURCE))
     assert any(each.startswith(line) for each in told), told
 
 
@@ -84,16 +90,59 @@ def test_k_is_at_most_the_images_outside_of_the_largest_fold() -> None:
         cuts = fold_numbers(StratifiedKFold(n_folds), y), fold_numbers(KFold(others), y)
         outside = len(y) - max(np.bincount(folds).max() for folds in cuts)
         for k, is_told in ((outside, False), (outside + 1, True)):
-            told = check_data.mistakes(params | {"neighbors.k": k}, np.append(y, y[0]))
+            told = check_data.mistakes(params | {"neighbors.k": k}, np.append(y, y[0]), SOURCE)
             assert any(line.startswith("neighbors.k") for line in told) == is_told
 
 
 def test_the_first_mistake_ends_the_stage_before_it_writes(tmp_path: Path) -> None:
     np.save(tmp_path / "labels.npy", LABELS)
-    args = ROOT / "params.yaml", tmp_path / "labels.npy", tmp_path / "checked"
+    (tmp_path / "source.json").write_text(json.dumps(SOURCE))
+    outs = tmp_path / "checked", tmp_path / "classes.json"
     with pytest.raises(UserError, match=r"params\.yaml: split\.n_train is 60000.*33 images"):
-        check_data.main(*args)
-    assert not args[2].exists()
+        check_data.main(
+            ROOT / "params.yaml", tmp_path / "labels.npy", tmp_path / "source.json", *outs
+        )
+    assert not any(path.exists() for path in outs)
+
+
+def test_the_split_is_the_sources_own() -> None:
+    (told,) = check_data.mistakes(PARAMS, LABELS, SOURCE | {"n_train": 27})
+    assert told == "split.n_train is 30, but should be the 27 of the source"
+    assert list(check_data.mistakes(PARAMS, LABELS, SOURCE | {"n_train": 30})) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "noun", "expected"),
+    [
+        ([1, 0, 1], [], "digit", {"0": "0", "1": "1"}),
+        ([9, 20], [], "image", {"9": "9", "20": "20"}),
+        ([9, 20], ["8", "3"], "digit", {"9": "8", "20": "3"}),
+        ([0, 1], ["cat", "Hund, ä"], "image", {"0": "cat", "1": "Hund, ä"}),
+    ],
+)
+def test_a_class_is_called_by_its_name(
+    labels: list[int], names: list[str], noun: str, expected: dict[str, str]
+) -> None:
+    found = check_data.named(np.array(labels, np.uint8), names)
+    assert found == {"noun": noun, "names": expected}
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [("auto", {"1": "b", "3": "d"}), (["B", "D"], {"1": "B", "3": "D"})],
+)
+def test_names_are_the_sources_or_ours(tmp_path: Path, classes: Any, expected: Any) -> None:
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    params["data"]["classes"], params["split"]["n_train"] = classes, 100
+    params["binary"]["target"], params["errors"]["pair"] = 1, [1, 3]
+    params["neighbors"]["k"], params["augment"]["picture"]["image"] = 64, 0
+    YAML().dump(params, tmp_path / "params.yaml")
+    np.save(tmp_path / "labels.npy", np.array([1, 3] * 60, np.uint8))
+    told = {"classes": ["a", "b", "c", "d"], "n_train": None}
+    (tmp_path / "source.json").write_text(json.dumps(told))
+    names = "params.yaml", "labels.npy", "source.json", "checked", "classes.json"
+    check_data.main(*(tmp_path / name for name in names))
+    assert json.loads((tmp_path / "classes.json").read_text())["names"] == expected
 
 
 @pytest.mark.parametrize("shift", [(1, 0), (-1, 0), (0, 1), (0, -1), (5, -3), (-27, 27), (0, 0)])
@@ -129,9 +178,10 @@ def test_augmented_set_depends_on_the_seed_alone(digits: Mnist) -> None:
 
 
 def test_class_counts_are_of_the_classes_there_are() -> None:
-    counts = class_counts(np.array([1, 1, 255], np.uint8), np.array([0], np.uint8))
-    assert {name: column.tolist() for name, column in counts.items()} == {
-        "digit": [0, 1, 255],
+    names = {"0": "zero", "1": "one", "255": "many"}
+    counts = class_counts(np.array([1, 1, 255], np.uint8), np.array([0], np.uint8), names)
+    assert counts == {
+        "digit": ["zero", "one", "many"],
         "train": [0, 2, 1],
         "test": [1, 0, 0],
     }
@@ -176,6 +226,33 @@ def test_a_matrix_of_pictures_has_equal_tiles(tmp_path: Path) -> None:
     for i in range(4):
         assert picture[:side, i * side : (i + 1) * side].any()
         assert picture[i * side : (i + 1) * side, :side].any()
+
+
+@pytest.mark.parametrize(
+    "name", ["T-shirt/top", "Ankle boot", "M" * 30, "a longer name of 30 letters_"]
+)
+def test_a_name_keeps_to_its_tile(tmp_path: Path, name: str) -> None:
+    cells = np.zeros((2, 2, 84, 84), np.uint8)
+    save_matrix(tmp_path / "matrix.png", cells, np.array([name, "b"]), "")
+    picture = 255 - np.asarray(Image.open(tmp_path / "matrix.png")).astype(int)
+    side = len(picture) // 3
+    ink = picture[:side, side : 2 * side]
+    assert ink.any()
+    # Nothing of it reaches the border of its tile.
+    assert not ink[:, [0, -1]].any()
+    assert not ink[[0, -1]].any()
+
+
+def test_a_long_title_is_broken(tmp_path: Path) -> None:
+    sizes = []
+    for title in ("short", "a title of two lines, for " + "a class with a long name"):
+        save_panels(tmp_path / "panels.png", [np.zeros((28, 28), np.uint8)], [title], 1, 3)
+        with Image.open(tmp_path / "panels.png") as picture:
+            sizes.append(picture.size)
+            ink = np.asarray(picture.convert("L")) < 128
+        assert not ink[:, [0, -1]].any()
+    assert sizes[0][0] == sizes[1][0]
+    assert sizes[0][1] < sizes[1][1]
 
 
 def test_long_form_of_a_confusion_matrix() -> None:

@@ -1,17 +1,36 @@
-"""Fetching MNIST: formats, fallbacks, and what a user is told."""
+"""Fetching images: formats, fallbacks, and what a user is told."""
 
 import gzip
+import hashlib
+import json
 import struct
+import threading
 import tracemalloc
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stages.common.errors import UserError
 from stages.data import fetch
-from stages.data.sources import IDX_FILES, Mnist, SourceError, folder_of_idx, npm, read_idx
+from stages.data.pictures import pictures, read_picture
+from stages.data.sources import (
+    IDX_FILES,
+    PUBLISHED,
+    Mnist,
+    Published,
+    SourceError,
+    folder_of_idx,
+    npm,
+    published,
+    read_idx,
+)
 
 DTYPE = 8
 
@@ -235,9 +254,10 @@ def test_when_none_answers_all_are_named_and_a_way_out() -> None:
 def test_a_failed_fetch_writes_nothing(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("data: {source: folder}\n")
-    outs = [tmp_path / "out" / name for name in ("images.npy", "labels.npy", "data.json")]
+    names = "images.npy", "labels.npy", "source.json", "data.json"
+    outs = [tmp_path / "out" / name for name in names]
     with pytest.raises(UserError):
-        fetch.main(params, tmp_path / "nowhere", *outs)
+        fetch.main(params, tmp_path / "nowhere", tmp_path / "nowhere", *outs)
     assert not (tmp_path / "out").exists()
 
 
@@ -245,3 +265,290 @@ def test_without_npm_the_next_message_says_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SourceError, match="npm is not installed"):
         npm(Path())
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address below which its files are served."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    served = tmp_path / "served"
+    served.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=served)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield served, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def md5s(folder: Path, names: list[str]) -> dict[str, str]:
+    return {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def test_a_mirror_that_answers_with_the_pinned_content(
+    mirror: tuple[Path, str], parts: dict[str, np.ndarray]
+) -> None:
+    folder, url = mirror
+    for name, array in parts.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
+    known = md5s(folder, [f"{name}.gz" for name in IDX_FILES])
+    images, labels = published(Published((f"{url}away/", url), known), Path())
+    arrays = list(parts.values())
+    np.testing.assert_array_equal(images, np.concatenate(arrays[:2]))
+    np.testing.assert_array_equal(labels, np.concatenate(arrays[2:]))
+    other = known | {"t10k-images-idx3-ubyte.gz": "0" * 32}
+    with pytest.raises(SourceError, match=r"^127\.0\.0\.1: ValueError$"):
+        published(Published((url,), other), Path())
+    with pytest.raises(SourceError, match=r"^127\.0\.0\.1: HTTPError$"):
+        published(Published((f"{url}away/",), known), Path())
+
+
+def test_an_archive_whose_images_lie_on_their_side(
+    mirror: tuple[Path, str], parts: dict[str, np.ndarray]
+) -> None:
+    folder, url = mirror
+    with zipfile.ZipFile(folder / "gzip.zip", "w") as archive:
+        for name, array in parts.items():
+            turned = array.swapaxes(1, 2) if array.ndim == 3 else array
+            archive.writestr(f"gzip/{name}.gz", gzip.compress(idx_bytes(turned.copy())))
+    members = [f"gzip/{name}.gz" for name in IDX_FILES]
+    data_set = Published((url,), md5s(folder, ["gzip.zip"]), members, transposed=True)
+    images, labels = published(data_set, Path())
+    arrays = list(parts.values())
+    np.testing.assert_array_equal(images, np.concatenate(arrays[:2]))
+    np.testing.assert_array_equal(labels, np.concatenate(arrays[2:]))
+    assert fetch.sha256((images, labels)) == fetch.sha256((images.copy(), labels))
+
+
+def test_labels_of_several_columns(tmp_path: Path) -> None:
+    """QMNIST's: the class, and what else is known of an image."""
+    columns = np.random.RandomState(0).randint(-1, 10_000, size=(5, 8)).astype(">i4")
+    columns[:, 0] = [7, 2, 1, 0, 9]
+    header = struct.pack(">HBBII", 0, 12, 2, *columns.shape)
+    (tmp_path / "labels").write_bytes(header + columns.tobytes())
+    labels = read_idx(tmp_path / "labels")
+    assert labels.dtype == np.uint8
+    assert labels.tolist() == [7, 2, 1, 0, 9]
+    (tmp_path / "labels").write_bytes(header + columns.tobytes()[:-1])
+    with pytest.raises(SourceError, match="truncated"):
+        read_idx(tmp_path / "labels")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_data_set_is_pinned_and_ordered(name: str) -> None:
+    data_set = PUBLISHED[name]
+    files = data_set.members or list(data_set.md5s)
+    assert [("images" in file, "train" in file) for file in files] == [
+        (True, True),
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+    assert all(len(md5) == 32 and int(md5, 16) for md5 in data_set.md5s.values())
+    assert all(url.endswith("/") for url in data_set.mirrors)
+    assert len(data_set.classes) in (0, 10)
+    assert fetch.about(name, Path()) == {"classes": data_set.classes, "n_train": None}
+
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+@pytest.mark.skipif(not FASHION.is_dir(), reason="no package dataset-fashion-mnist")
+def test_debians_fashion_mnist_is_the_pinned_one() -> None:
+    """Debian took name and time out of the headers; with them, each file has the pinned MD5."""
+    times = {"train": 0x59A7E9DE, "t10k": 0x59A7E9F3}
+    for name, md5 in PUBLISHED["fashion"].md5s.items():
+        packed = (FASHION / name).read_bytes()
+        stem, time = name.removesuffix(".gz").encode(), times[name[: name.index("-")]]
+        header = struct.pack("<BBBBIBB", 0x1F, 0x8B, 8, 8, time, 0, 3) + stem + b"\0"
+        assert hashlib.md5(header + packed[10:]).hexdigest() == md5
+    images, labels = fetch.fetch("folder", FASHION)
+    assert images.shape == (70_000, 28, 28)
+    assert np.bincount(labels).tolist() == [7000] * 10
+
+
+def save_pictures(folder: Path, images: np.ndarray, labels: np.ndarray, suffix: str) -> None:
+    """Each image as a file of its class, numbered in its order."""
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        path = folder / f"class {label}" / f"{i:05}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+
+
+def test_digits_as_pictures_are_the_same_bytes(digits: Mnist, tmp_path: Path) -> None:
+    images, labels = digits[0][:60], digits[1][:60]
+    test_images, test_labels = digits[0][-20:], digits[1][-20:]
+    save_pictures(tmp_path / "train", images, labels, ".png")
+    save_pictures(tmp_path / "test", test_images, test_labels, ".PNG")
+    for left in (".DS_Store", "Thumbs.db"):
+        (tmp_path / "train" / "class 3" / left).write_bytes(b"left behind")
+    found, numbers = fetch.fetch("pictures", tmp_path)
+    assert found.dtype == numbers.dtype == np.uint8
+    about = fetch.about("pictures", tmp_path)
+    assert about == {"classes": [f"class {label}" for label in range(10)], "n_train": 60}
+    for part, X, y in (
+        (slice(60), images, labels),
+        (slice(60, None), test_images, test_labels),
+    ):
+        expected = sorted((label, image.tobytes()) for image, label in zip(X, y, strict=True))
+        pairs = zip(found[part], numbers[part], strict=True)
+        assert sorted((label, image.tobytes()) for image, label in pairs) == expected
+
+
+def test_any_first_part_of_the_pictures_has_its_share_of_each_class(tmp_path: Path) -> None:
+    counts = {"a": 40, "b": 20, "c": 5}
+    for name, n in counts.items():
+        blank = np.zeros((n, 4, 4), np.uint8)
+        save_pictures(tmp_path / "train", blank, np.repeat(name, n), ".png")
+    assert fetch.about("pictures", tmp_path)["n_train"] is None
+    _, labels = pictures(tmp_path)
+    for n in range(1, 66):
+        found = np.bincount(labels[:n], minlength=3)
+        assert abs(found - np.array(list(counts.values())) * n / 65).max() <= 1
+
+
+def paper(mode: str, paper_level: Any, ink: Any, size: tuple[int, int] = (80, 40)) -> Image.Image:
+    """A sheet with a bar of ink in its upper left quarter."""
+    image = Image.new(mode, size, paper_level)
+    image.paste(ink, (size[0] // 8, size[1] // 8, size[0] // 2, size[1] // 4))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        (paper("L", 255, 0), "a.png"),
+        (paper("L", 0, 255), "a.png"),
+        (paper("1", 1, 0), "a.png"),
+        (paper("RGB", (255, 255, 255), (0, 0, 0)), "a.png"),
+        (paper("P", 0, 1), "palette.png"),
+        (paper("RGBA", (0, 0, 0, 0), (0, 0, 0, 255)), "transparent.png"),
+        (paper("LA", (0, 0), (0, 255)), "transparent.png"),
+        (paper("I;16", 65535, 0), "deep.png"),
+        (paper("L", 255, 0), "a.JPG"),
+        (paper("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), "a.jpeg"),
+    ],
+)
+def test_a_picture_is_light_on_dark_in_the_middle(
+    tmp_path: Path, image: Image.Image, name: str
+) -> None:
+    if image.mode == "P":
+        image.putpalette([255, 255, 255, 0, 0, 0])
+    image.save(tmp_path / name)
+    pixels = read_picture(tmp_path / name)
+    assert pixels.shape == (28, 28)
+    assert pixels.dtype == np.uint8
+    # Twice as wide as high: seven blank rows above and below.
+    assert pixels[:7].max() == pixels[21:].max() == 0
+    assert pixels[9, 8] > 240
+    assert pixels[15:21].max() < 15
+
+
+def test_a_picture_is_turned_upright(tmp_path: Path) -> None:
+    upright = paper("L", 255, 0)
+    upright.save(tmp_path / "upright.png")
+    exif = Image.Exif()
+    # Orientation: to be turned by a quarter, clockwise.
+    exif[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(
+        read_picture(tmp_path / "turned.png"), read_picture(tmp_path / "upright.png")
+    )
+
+
+def no_picture(folder: Path) -> None:
+    (folder / "train" / "class 1" / "x.png").write_bytes(b"no picture")
+
+
+def other_suffix(folder: Path) -> None:
+    (folder / "train" / "class 1" / "notes.txt").write_text("no picture")
+
+
+def cut_off(folder: Path) -> None:
+    path = folder / "train" / "class 1" / "x.png"
+    Image.fromarray(np.random.RandomState(0).randint(0, 256, (50, 50)).astype(np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def other_format(folder: Path) -> None:
+    Image.new("L", (5, 5)).save(folder / "train" / "class 1" / "x.png", format="GIF")
+
+
+def far_too_large(folder: Path) -> None:
+    Image.new("1", (20_000, 20_000)).save(folder / "train" / "class 1" / "x.png")
+
+
+def inner_folder(folder: Path) -> None:
+    (folder / "train" / "class 1" / "x.png").mkdir()
+
+
+def empty_class(folder: Path) -> None:
+    (folder / "train" / "class 7").mkdir()
+
+
+def empty_test_class(folder: Path) -> None:
+    (folder / "test" / "class 1").mkdir(parents=True)
+
+
+def class_that_is_a_file(folder: Path) -> None:
+    (folder / "train" / "x.png").write_bytes(b"")
+
+
+def one_class(folder: Path) -> None:
+    for path in (folder / "train" / "class 1").iterdir():
+        path.unlink()
+    (folder / "train" / "class 1").rmdir()
+
+
+def unknown_in_test(folder: Path) -> None:
+    save_pictures(folder / "test", np.zeros((1, 5, 5), np.uint8), np.array([2]), ".png")
+
+
+def nothing(folder: Path) -> None:
+    (folder / "train").rename(folder / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (no_picture, "class 1/x.png is no picture"),
+        (other_suffix, "class 1/notes.txt is no PNG or JPEG"),
+        (cut_off, "class 1/x.png is no picture"),
+        (other_format, "class 1/x.png is no picture"),
+        (far_too_large, "class 1/x.png is no picture"),
+        (inner_folder, "class 1/x.png is no picture"),
+        (empty_class, "train/class 7 is empty"),
+        (empty_test_class, "test/class 1 is empty"),
+        (class_that_is_a_file, "train/x.png is not a folder"),
+        (one_class, "train has 1 folders of pictures, but should have 2 to 256"),
+        (unknown_in_test, "test has class 2, which "),
+        (nothing, "train is not a folder"),
+    ],
+)
+def test_pictures_that_cannot_be_learned_are_told(
+    tmp_path: Path, damage: Callable[[Path], None], line: str
+) -> None:
+    blank = np.zeros((6, 5, 5), np.uint8)
+    save_pictures(tmp_path / "train", blank, np.array([0, 1] * 3), ".png")
+    assert len(fetch.fetch("pictures", tmp_path)[0]) == 6
+    damage(tmp_path)
+    with pytest.raises(UserError) as error:
+        fetch.fetch("pictures", tmp_path)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+    assert f"-C {tmp_path}" in str(error.value)
+
+
+def test_what_is_written_of_a_source(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("data: {source: pictures}\n")
+    blank = np.zeros((6, 28, 28), np.uint8)
+    save_pictures(tmp_path / "train", blank, np.array(["ä", "b"] * 3), ".png")
+    outs = [tmp_path / name for name in ("images.npy", "labels.npy", "source.json", "data.json")]
+    fetch.main(params, tmp_path / "nowhere", tmp_path, *outs)
+    about = json.loads(outs[2].read_text())
+    assert about == {"classes": ["class b", "class ä"], "n_train": None}
+    assert np.load(outs[1]).tolist() == [0, 1] * 3
+    assert json.loads(outs[3].read_text()) == {"images": 6, "pixels": 784, "is_mnist": False}

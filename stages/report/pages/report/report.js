@@ -1,4 +1,4 @@
-const { charts, plots, binary } = JSON.parse(document.getElementById("embedded").textContent);
+const { charts, plots, binary, is_digit } = JSON.parse(document.getElementById("embedded").textContent);
 const rows = ([names, ...lines]) => lines.map((line) => Object.fromEntries(line.map((value, i) => [names[i], value])));
 const whole = new Intl.NumberFormat("en");
 const show = (name, text) => (document.querySelector(`[data-value="${name}"]`).textContent = text);
@@ -48,28 +48,29 @@ chooseModel();
 // The errors: of a cell, its tile, without the line around it, in the picture that has one for each,
 // after a row and a column of headings.
 const counts = rows(plots.confusion);
-const digits = [...new Set(counts.map((cell) => cell.actual))];
+const classes = [...new Set(counts.map((cell) => cell.actual))];
 const { actual, predicted } = document.getElementById("errors-form").elements;
 const canvas = document.getElementById("examples");
 const tiles = document.querySelector("details img");
 await tiles.decode();
 
+const a = is_digit ? "a " : "";
 const chooseCell = () => {
   const [row, column] = [actual.value, predicted.value];
-  const tile = tiles.naturalWidth / (digits.length + 1);
+  const tile = tiles.naturalWidth / (classes.length + 1);
   canvas.width = canvas.height = tile - 2;
-  const [left, top] = [column, row].map((digit) => (1 + digits.indexOf(digit)) * tile + 1);
+  const [left, top] = [column, row].map((name) => (1 + classes.indexOf(name)) * tile + 1);
   canvas.getContext("2d").drawImage(tiles, -left, -top);
   const ofRow = counts.filter((cell) => cell.actual === row);
   const { count } = ofRow.find((cell) => cell.predicted === column);
   const total = ofRow.reduce((sum, cell) => sum + Number(cell.count), 0);
-  const text = `${whole.format(count)} of ${whole.format(total)} images of a ${row} are classified as ${column}.`;
+  const text = `${whole.format(count)} of ${whole.format(total)} images of ${a}${row} are classified as ${column}.`;
   document.getElementById("examples-caption").textContent = text;
-  canvas.setAttribute("aria-label", `Examples of a ${row} classified as ${column}`);
+  canvas.setAttribute("aria-label", `Examples of ${a}${row} classified as ${column}`);
 };
 
 for (const select of [actual, predicted]) {
-  select.append(...digits.map((digit) => new Option(digit)));
+  select.append(...classes.map((name) => new Option(name)));
   select.addEventListener("change", chooseCell);
 }
 const choose = (cell) => {
