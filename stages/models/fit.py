@@ -185,13 +185,14 @@ def predictions(
         ``classes``; ``first_prediction`` (); ``first_scores`` (1,) for a yes-or-no question, else
         (n_classes,); ``predictions`` (n,); ``n_estimators`` (), how many models were fitted;
         ``n_problems`` (), how many intercepts they have: 45 for the pairs of ten classes, for an
-        SVC.
+        SVC. Of a linear model of the pixels as they are also its ``weights`` (n_problems, 784) and
+        ``intercepts`` (n_problems,), both float64.
     """
     last: Any = plain(model)
     last = last[-1] if isinstance(last, Pipeline) else last
     n_estimators = len(getattr(last, "estimators_", [last]))
     intercepts = getattr(last, "intercept_", np.empty(n_estimators))
-    return {
+    said = {
         "classes": classes,
         "first_prediction": model.predict(first)[0],
         "first_scores": np.round(scores(model, first, classes).ravel(), decimals),
@@ -199,6 +200,9 @@ def predictions(
         "n_estimators": np.array(n_estimators),
         "n_problems": np.array(np.size(intercepts)),
     }
+    # The weights of a pipeline are of what the step before them makes of the pixels.
+    is_linear = hasattr(last, "coef_") and last is plain(model)
+    return said | ({"weights": last.coef_, "intercepts": intercepts} if is_linear else {})
 
 
 def plain(model: Any) -> BaseEstimator:

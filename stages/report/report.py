@@ -2,9 +2,11 @@
 
 import csv
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
+from stages.common.arrays import load_group
 from stages.common.params import read
 from stages.report.render import picture, render
 
@@ -22,6 +24,18 @@ def table(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+def linear(path: Path) -> dict[str, Any]:
+    """The linear model of a ``predictions.npz``, for JSON.
+
+    Returns:
+        ``weights``, a row of 784 a problem as base64 of little-endian double precision;
+        ``intercepts``, one a problem.
+    """
+    said = load_group(path)
+    weights = b64encode(said["weights"].astype("<f8").tobytes()).decode()
+    return {"weights": weights, "intercepts": said["intercepts"].tolist()}
+
+
 def main(
     params: Path,
     classes: Path,
@@ -30,12 +44,18 @@ def main(
     pictures: Path,
     notebook: Path,
     charts: Path,
+    digits_model: Path,
+    detector: Path,
     shared: Path,
     template: Path,
     vega: Path,
     out: Path,
 ) -> None:
-    """Write the page: ``charts`` has the Vega-Lite templates, ``plots`` the CSV that they draw."""
+    """Write the page.
+
+    ``charts`` has the Vega-Lite templates, ``plots`` the CSV that they draw. ``digits_model`` and
+    ``detector`` are what :func:`stages.models.fit.predictions` returns for a linear model.
+    """
     header, *lines = table(notebook)
     page = render(
         shared,
@@ -48,5 +68,6 @@ def main(
         charts=tree(charts),
         plots={path.stem: table(path) for path in sorted(plots.glob("*.csv"))},
         pictures={path.stem: picture(path) for path in sorted(pictures.glob("*.png"))},
+        linear={"digits": linear(digits_model), "detector": linear(detector)},
     )
     out.write_text(page, encoding="utf-8")

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
 from stages.output.pictures import sheet
@@ -297,8 +300,178 @@ def test_the_keyboard_reaches_everything(opened: Opened) -> None:
                 "(({ name, classList }) => name || classList[0])(document.activeElement)"
             )
         )
-    assert {"model", "point", "actual", "predicted", "chart", "scroll"} <= reached
+    expected = {"model", "point", "example", "clear", "actual", "predicted", "chart", "scroll"}
+    assert expected <= reached
     opened.page.locator("select[name=predicted]").focus()
     for key, digit in (("1", 1), ("ArrowDown", 2)):
         opened.page.keyboard.press(key)
         assert opened.text("#examples-caption").endswith(f"as {digit}.")
+
+
+# Strokes on paper of 280 × 280.
+ONE = [(150, 40), (140, 150), (132, 240)]
+THREE = [(90, 70), (150, 40), (195, 85), (135, 130), (195, 190), (140, 240), (85, 215)]
+SEVEN_SMALL = [(20, 30), (70, 28), (40, 100)]
+
+
+def draw(opened: Opened, stroke: list[tuple[int, int]]) -> None:
+    """A stroke on the paper, with the mouse."""
+    paper = opened.page.locator("#paper")
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+    assert box is not None
+    points = [
+        (box["x"] + x * box["width"] / 280, box["y"] + y * box["width"] / 280) for x, y in stroke
+    ]
+    opened.page.mouse.move(*points[0])
+    opened.page.mouse.down()
+    for x, y in points[1:]:
+        opened.page.mouse.move(x, y, steps=5)
+    opened.page.mouse.up()
+
+
+def levels(opened: Opened, canvas: str) -> NDArray[np.uint8]:
+    """The pixels of a canvas (height, width, 4)."""
+    width, *pixels = opened.page.locator(canvas).evaluate(
+        """canvas => {
+            const { width, height } = canvas;
+            return [width, ...canvas.getContext("2d").getImageData(0, 0, width, height).data];
+        }"""
+    )
+    return np.array(pixels, np.uint8).reshape(-1, width, 4)
+
+
+def seen(opened: Opened) -> NDArray[np.uint8]:
+    """What the classifiers see (28, 28), from 0 to 255 (ink)."""
+    grey = levels(opened, "#seen")
+    assert (grey[..., :3] == grey[..., :1]).all()
+    assert (grey[..., 3] == 255).all()
+    return np.uint8(255) - grey[..., 0]
+
+
+def scores(opened: Opened) -> list[float]:
+    values = "all => all.map(one => Number(one.value))"
+    return list(opened.page.locator("#scores data, #detector-score").evaluate_all(values))
+
+
+@pytest.fixture(scope="module")
+def theirs(clone: Clone) -> Any:
+    """What scikit-learn's own classifiers say of an image: ten scores, and the detector's."""
+    images, y = (
+        np.load(clone.folder / "data" / "train" / f"{kind}.npy") for kind in ("images", "labels")
+    )
+    X = images.reshape(len(images), -1).astype(np.float64)
+    models = []
+    for labels in (y, y == 5):
+        with pytest.warns(ConvergenceWarning):
+            models.append(SGDClassifier(max_iter=20, random_state=42).fit(X, labels))
+    return lambda image: [
+        score for model in models for score in np.ravel(model.decision_function([image.ravel()]))
+    ]
+
+
+@each("report")
+def test_a_drawn_digit_has_the_scores_that_scikit_learn_gives(opened: Opened, theirs: Any) -> None:
+    said = set()
+    for stroke in (ONE, THREE, SEVEN_SMALL):
+        opened.page.get_by_role("button", name="Clear").click()
+        draw(opened, stroke)
+        ours, expected = scores(opened), theirs(seen(opened))
+        np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-6)
+        best = int(np.argmax(expected[:10]))
+        assert opened.text("#says") == f"SGD says: {best}"
+        assert opened.text("#scores [data-best] th") == str(best)
+        shown = opened.page.locator("#scores data").all_inner_texts()
+        assert shown == [f"{round(score):,}" for score in expected[:10]]
+        bars = opened.page.locator("#scores .bar span").evaluate_all(
+            "all => all.map(bar => [bar.className, bar.getBoundingClientRect().width])"
+        )
+        assert [name for name, _ in bars] == ["against" if s < 0 else "for" for s in expected[:10]]
+        lengths, sizes = np.array([length for _, length in bars]), np.abs(expected[:10])
+        np.testing.assert_allclose(lengths / lengths.max(), sizes / sizes.max(), atol=0.01)
+        said.add(best)
+    assert 1 in said
+    assert len(said) > 1
+
+
+@each("report")
+def test_a_drawing_gets_the_form_of_mnist(opened: Opened) -> None:
+    for stroke in (ONE, THREE, SEVEN_SMALL, [(100, 140), (180, 140)]):
+        opened.page.get_by_role("button", name="Clear").click()
+        draw(opened, stroke)
+        drawn = levels(opened, "#paper")[..., 3].astype(np.float64)
+        image = seen(opened).astype(np.float64)
+        (rows, columns), sides = np.nonzero(image), []
+        for of_image, of_drawing in zip((rows, columns), np.nonzero(drawn), strict=True):
+            sides.append((np.ptp(of_image) + 1, np.ptp(of_drawing) + 1))
+        scale = 20 / max(side for _, side in sides)
+        assert max(side for side, _ in sides) == 20
+        # A pixel more where the outermost ink is too little to be seen.
+        assert all(0 <= np.ceil(before * scale) - after <= 1 for after, before in sides)
+        # Averages keep all ink.
+        assert image.sum() == pytest.approx(drawn.sum() * scale**2, rel=0.01)
+        for indices in (rows, columns):
+            centre = np.average(indices, weights=image[rows, columns])
+            assert abs(centre - 14) <= 0.5
+
+
+@each("report")
+def test_paper_is_cleared_and_drawn_over(opened: Opened) -> None:
+    draw(opened, ONE)
+    over_example = seen(opened)
+    opened.page.get_by_role("button", name="Clear").click()
+    assert not levels(opened, "#paper").any()
+    assert not seen(opened).any()
+    assert opened.text("#says") == "Nothing is drawn."
+    assert set(opened.page.locator("#scores data").all_inner_texts()) == {"–"}
+    assert opened.count("#scores [data-best]") == 0
+    draw(opened, ONE)
+    np.testing.assert_array_equal(seen(opened), over_example)
+    draw(opened, [(90, 200), (190, 200)])
+    assert (seen(opened) != over_example).any()
+
+
+@each("report")
+def test_arrow_keys_show_the_digits_of_every_class(
+    opened: Opened, clone: Clone, theirs: Any
+) -> None:
+    images, y = (
+        np.load(clone.folder / "data" / "train" / f"{kind}.npy") for kind in ("images", "labels")
+    )
+    slider = opened.page.get_by_role("slider", name="example")
+    slider.press("Home")
+    for digit in range(10):
+        text = slider.get_attribute("aria-valuetext") or ""
+        assert text.startswith(f"a {digit}, {digit + 1} of ")
+        assert opened.text("#paper-caption").startswith(f"An example: a {digit}.")
+        assert (images[y == digit] == seen(opened)).all(axis=(1, 2)).any()
+        np.testing.assert_allclose(scores(opened), theirs(seen(opened)), rtol=1e-9, atol=1e-6)
+        slider.press("ArrowRight")
+
+
+@each("report")
+def test_the_detector_is_held_against_the_threshold_of_the_slider(opened: Opened) -> None:
+    slider = opened.page.locator("#threshold-form input")
+    answers = {}
+    for key in ("Home", "End"):
+        slider.press(key)
+        assert opened.text("#detector-threshold") == opened.text("[data-value=threshold]")
+        answers[key] = opened.text("#detector-says")
+    assert answers == {"Home": "at or above it: a 5", "End": "below it: not a 5"}
+    shown = opened.text("#detector-threshold")
+    # It is of the SGD detector, whichever the slider shows.
+    opened.page.locator("#threshold-form select").select_option("forest")
+    assert opened.text("#detector-threshold") == shown
+
+
+@each("report")
+def test_weights_are_drawn_blue_for_and_red_against(opened: Opened, clone: Clone) -> None:
+    for model, first in (("digits_sgd", 0), ("binary_sgd", 10)):
+        said = np.load(clone.folder / "data" / "models" / model / "predictions.npz")
+        for i, weights in enumerate(said["weights"].reshape(-1, 28, 28)):
+            canvas = f"#weights figure:nth-child({first + i + 1}) canvas"
+            red, green, blue, _ = np.moveaxis(levels(opened, canvas).astype(int), -1, 0)
+            strong = np.abs(weights) > np.quantile(np.abs(weights), 0.9)
+            np.testing.assert_array_equal((blue > red)[strong], (weights > 0)[strong])
+            assert ((red == 255) & (green == 255) & (blue == 255))[weights == 0].all()
+    assert opened.count("#weights canvas") == 11
