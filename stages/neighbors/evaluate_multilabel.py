@@ -21,6 +21,29 @@ def multilabels(y: NDArray[np.uint8], large_from: int) -> NDArray[np.bool_]:
     return np.column_stack([y >= large_from, y % 2 == 1])
 
 
+def out_of_fold_predictions(
+    neighbors: dict[str, NDArray],
+    images: NDArray[np.uint8],
+    y: NDArray[np.bool_],
+    n_neighbors: int,
+    n_folds: int,
+) -> NDArray[np.bool_]:
+    """Both labels of each image by its nearest images outside of its fold: (n, 2).
+
+    Args:
+        neighbors: ``indices`` and ``squared_distances`` (n, k), of each image among all.
+        images: (n, 28, 28).
+        y: (n, 2), the true labels.
+        n_neighbors: How many vote, at most k.
+        n_folds: How many folds, as ``cross_val_predict`` cuts them for two labels: in order, not
+            stratified.
+    """
+    folds = fold_numbers(KFold(n_folds), y)
+    distances = outside_folds(neighbors, images, folds, n_neighbors)
+    classifier = KNeighborsClassifier(n_neighbors, metric="precomputed")
+    return cross_val_predict(classifier, distances, y, cv=PredefinedSplit(folds))
+
+
 def multilabel_metrics(
     first: NDArray[np.bool_], y: NDArray[np.bool_], predictions: NDArray[np.bool_]
 ) -> Metrics:
@@ -49,12 +72,9 @@ def main(params: Path, images: Path, labels: Path, neighbors: Path, metrics: Pat
     n_neighbors = section["n_neighbors"]
     y = multilabels(load(labels), section["large_from"])
     found = load_group(neighbors)
-    # The folds that cross_val_predict cuts for two labels: in order, not stratified.
-    folds = fold_numbers(KFold(section["n_folds"]), y)
-    distances = outside_folds(found, load(images), folds, n_neighbors)
-    classifier = KNeighborsClassifier(n_neighbors, metric="precomputed")
-    predictions = cross_val_predict(classifier, distances, y, cv=PredefinedSplit(folds))
+    predictions = out_of_fold_predictions(found, load(images), y, n_neighbors, section["n_folds"])
     first_row = sparse_distances(found["indices"][:1], found["squared_distances"][:1], len(y))
+    classifier = KNeighborsClassifier(n_neighbors, metric="precomputed")
     # scikit-learn sorts the distances among the training images, which play no part.
     first = classifier.fit(eye_array(len(y), format="csr"), y).predict(first_row)[0]
     write_metrics(metrics, multilabel_metrics(first, y, predictions))

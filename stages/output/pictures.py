@@ -32,13 +32,12 @@ def sheet(images: NDArray, n_columns: int) -> NDArray:
     return rows.reshape(n_rows * height, n_columns * width)
 
 
-def save_panels(
-    path: Path, pictures: Sequence[NDArray], titles: Sequence[str], n_columns: int, size: float
-) -> None:
-    """Write titled pictures in a grid as PNG.
+def draw_panels(
+    pictures: Sequence[NDArray], titles: Sequence[str], n_columns: int, size: float
+) -> Figure:
+    """Titled pictures in a grid, as a figure that a notebook shows.
 
     Args:
-        path: The PNG file.
         pictures: Grey levels from 0 (white) to 255 (black).
         titles: One each.
         n_columns: Pictures in a row.
@@ -58,6 +57,14 @@ def save_panels(
         ax.set_title(title, fontproperties=FONT)
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_color("lightgray")
+    return figure
+
+
+def save_panels(
+    path: Path, pictures: Sequence[NDArray], titles: Sequence[str], n_columns: int, size: float
+) -> None:
+    """Write the :func:`draw_panels` to ``path`` as PNG."""
+    figure = draw_panels(pictures, titles, n_columns, size)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without its version of matplotlib, which would change the bytes and not the picture.
     figure.savefig(path, dpi=100, metadata={"Software": None})

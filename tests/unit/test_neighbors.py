@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from stages.common.folds import fold_numbers
 from stages.data.augment import augment
 from stages.data.sources import Mnist
 from stages.neighbors.denoise import add_noise, denoise, denoise_metrics
-from stages.neighbors.evaluate_multilabel import multilabel_metrics, multilabels
+from stages.neighbors.evaluate_multilabel import (
+    multilabel_metrics,
+    multilabels,
+    out_of_fold_predictions,
+)
 from stages.neighbors.evaluate_neighbors import predictions
 from stages.neighbors.knn import outside_folds, sparse_distances
 from stages.neighbors.search import nearest
@@ -128,9 +132,7 @@ def test_the_grid_is_the_notebooks(digits: Mnist, k: int, n_folds: int) -> None:
 @pytest.mark.parametrize("n_folds", [2, 3])
 def test_multilabel_is_the_notebooks(digits: Mnist, n_folds: int) -> None:
     images, y = digits[0][:1000], multilabels(digits[1][:1000], 7)
-    folds, cut = fold_numbers(KFold(n_folds), y), KFold(n_folds)
-    distances = outside_folds(neighbors_of(images, 40), images, folds, 5)
-    ours = cross_val_predict(KNeighborsClassifier(metric="precomputed"), distances, y, cv=cut)
+    ours = out_of_fold_predictions(neighbors_of(images, 40), images, y, 5, n_folds)
     rows = images.reshape(1000, -1).astype(np.float64)
     theirs = cross_val_predict(KNeighborsClassifier(), rows, y, cv=n_folds)
     np.testing.assert_array_equal(ours, theirs)

@@ -1,0 +1,103 @@
+"""notebooks/chapter_3.ipynb, as git has it, and as its reader runs it."""
+
+import ast
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from notebooks.__main__ import NOTEBOOKS, stripped
+from stages.report.compare_notebook import find
+from tests.support import ROOT
+from tests.support.clone import Clone
+
+CHAPTER_3 = ROOT / "notebooks" / "chapter_3.ipynb"
+# What the reports have, and what the notebook has computed after all of its cells.
+FIGURES = {
+    ("binary/sgd.json", "accuracy.fold_1"): "sgd_accuracy['fold_1']",
+    ("binary/sgd.json", "accuracy.mean"): "sgd_accuracy['mean']",
+    ("binary/sgd.json", "precision"): "sgd_worth['precision']",
+    ("binary/sgd.json", "recall"): "sgd_worth['recall']",
+    ("binary/sgd.json", "f1"): "sgd_worth['f1']",
+    ("binary/sgd.json", "roc_auc"): "auc['SGD']",
+    ("binary/sgd.json", "first_digit.score"): "first_score",
+    ("binary/sgd.json", "operating_point.threshold"): "sgd_point['threshold']",
+    ("binary/sgd.json", "operating_point.precision"): "sgd_point['precision']",
+    ("binary/sgd.json", "operating_point.recall"): "sgd_point['recall']",
+    ("binary/forest.json", "precision"): "forest_worth['precision']",
+    ("binary/forest.json", "recall"): "forest_worth['recall']",
+    ("binary/forest.json", "roc_auc"): "auc['forest']",
+    ("digits/svc.json", "test_accuracy"): "test_accuracy['digits_svc']",
+    ("digits/ovr_svc.json", "test_accuracy"): "test_accuracy['digits_ovr_svc']",
+    ("digits/sgd.json", "test_accuracy"): "test_accuracy['digits_sgd']",
+    ("digits/sgd.json", "accuracy.mean"): "digits_accuracy['digits_sgd']['mean']",
+    ("digits/sgd_scaled.json", "accuracy.mean"): "digits_accuracy['digits_sgd_scaled']['mean']",
+    ("multilabel.json", "first_digit.large"): "multilabel['first_digit']['large']",
+    ("multilabel.json", "first_digit.odd"): "multilabel['first_digit']['odd']",
+    ("multilabel.json", "f1.macro"): "multilabel['f1']['macro']",
+    ("grid.json", "uniform.n_neighbors_3"): "grid['mean'][ks.index(3)]",
+    ("digits/knn.json", "test_accuracy"): "knn_accuracy",
+    ("digits/knn_augmented.json", "test_accuracy"): "augmented_accuracy",
+}
+
+
+@pytest.fixture(autouse=True)
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels of this Python, without anything of the user's home."""
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    specs = Path(sys.prefix, "share", "jupyter", "kernels")
+    assert Path(KernelSpecManager().get_kernel_spec("python3").resource_dir).parent == specs
+
+
+def run(cells: list[NotebookNode], folder: Path) -> list[NotebookNode]:
+    """The outputs of all cells, run in ``folder``."""
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, kernel_name="python3", resources=resources, timeout=60).execute()
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_its_text_with_nothing_run(path: Path) -> None:
+    """If this fails: make notebook."""
+    text = path.with_suffix(".py").read_text(encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == stripped(text)
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell for cell in code if cell.outputs or cell.execution_count is not None] == []
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids) > 10
+
+
+def test_it_computes_what_the_reports_have(clone: Clone) -> None:
+    cells = nbformat.read(clone.folder / "notebooks" / CHAPTER_3.name, as_version=4).cells
+    asked = f"[float(figure) for figure in ({', '.join(FIGURES.values())})]"
+    *outputs, computed = run([*cells, nbformat.v4.new_code_cell(asked)], clone.folder / "notebooks")
+    metrics = clone.folder / "reports" / "metrics"
+    reported = [find(metrics, file, (key,))[0] for file, key in FIGURES]
+    assert ast.literal_eval(computed.data["text/plain"]) == pytest.approx(reported, abs=1e-9)
+    # No warning, no progress.
+    assert [output for output in outputs if output.output_type in {"stream", "error"}] == []
+    pictures = [output for output in outputs if "image/png" in output.data]
+    assert len(pictures) > 10
+
+
+def test_it_runs_in_the_root_too_with_the_stages_there(clone: Clone) -> None:
+    cells = nbformat.read(CHAPTER_3, as_version=4).cells[:3]
+    asked = nbformat.v4.new_code_cell("import stages; stages.__file__")
+    (file,) = run([*cells, asked], clone.folder)
+    assert Path(ast.literal_eval(file.data["text/plain"])).parent == clone.folder / "stages"
+
+
+def test_without_data_its_first_cell_says_what_to_do(tmp_path: Path) -> None:
+    made = Clone(tmp_path / "clone", tmp_path)
+    first = nbformat.read(CHAPTER_3, as_version=4).cells[:2]
+    with pytest.raises(CellExecutionError, match=r"run `dvc repro` \(or `dvc pull`\) first"):
+        run(first, made.folder / "notebooks")
