@@ -9,14 +9,14 @@
 # %% [markdown]
 # # Which digit is this?
 #
-# The story of chapter 3 of *Hands-On Machine Learning* (2nd edition), told in our words. The numbers
-# behind a heading are those of the cells of its own notebook.
+# The story of chapter 3 of *Hands-On Machine Learning* (2nd edition), told in our own words. The
+# numbers behind a heading are those of the cells of its notebook.
 #
 # What takes long there, `dvc repro` has done: the models are trained, and the nearest neighbours are
 # found. It is read here, and everything else is computed before your eyes. All of it takes seconds, so
 # change what you like, above all where a cell begins with **Try it**, and run it again.
 #
-# After an edit of `params.yaml` and `dvc repro`, restart the kernel.
+# Its kernel is the Python of `.venv`. After an edit of `params.yaml` and `dvc repro`, restart it.
 
 # %%
 import os
@@ -26,10 +26,18 @@ os.environ["TQDM_DISABLE"] = "1"  # no progress bars: nothing here takes so long
 
 from dvc.repo import Repo
 
+
+class NoDataError(Exception):
+    """Shown by its message alone."""
+
+    def _render_traceback_(self):
+        return [str(self)]
+
+
 os.chdir(Repo.find_root())  # the project's folder, from any folder in it
 with Repo() as repo:
     if not all(out.exists for out in repo.index.outs):
-        raise FileNotFoundError("the data are not all there: run `dvc repro` (or `dvc pull`) first")
+        raise NoDataError("The data are not all there: run `dvc repro` (or `dvc pull`) first.")
 
 # %%
 import json

@@ -4,6 +4,7 @@ import ast
 import sys
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
@@ -40,7 +41,10 @@ FIGURES = {
     ("multilabel.json", "first_digit.large"): "multilabel['first_digit']['large']",
     ("multilabel.json", "first_digit.odd"): "multilabel['first_digit']['odd']",
     ("multilabel.json", "f1.macro"): "multilabel['f1']['macro']",
-    ("grid.json", "uniform.n_neighbors_3"): "grid['mean'][ks.index(3)]",
+    (
+        "grid.json",
+        "uniform.n_neighbors_3",
+    ): "grid['mean'][(grid['weights'] == 'uniform') & (grid['n_neighbors'] == 3)].item()",
     ("digits/knn.json", "test_accuracy"): "knn_accuracy",
     ("digits/knn_augmented.json", "test_accuracy"): "augmented_accuracy",
 }
@@ -55,9 +59,10 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path(KernelSpecManager().get_kernel_spec("python3").resource_dir).parent == specs
 
 
-def run(cells: list[NotebookNode], folder: Path) -> list[NotebookNode]:
-    """The outputs of all cells, run in ``folder``."""
-    notebook = nbformat.v4.new_notebook(cells=cells)
+def run(cells: list[NotebookNode], folder: Path, last: str = "") -> list[NotebookNode]:
+    """The outputs of all cells, and of a ``last`` one, run in ``folder``."""
+    notebook = jupytext.reads(last, fmt="py:percent")
+    notebook.cells[:0] = cells
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, kernel_name="python3", resources=resources, timeout=60).execute()
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -68,7 +73,7 @@ def test_a_notebook_is_its_text_with_nothing_run(path: Path) -> None:
     """If this fails: make notebook."""
     text = path.with_suffix(".py").read_text(encoding="utf-8")
     assert path.read_text(encoding="utf-8") == stripped(text)
-    notebook = nbformat.read(path, as_version=4)
+    notebook = jupytext.read(path)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell for cell in code if cell.outputs or cell.execution_count is not None] == []
@@ -77,27 +82,23 @@ def test_a_notebook_is_its_text_with_nothing_run(path: Path) -> None:
 
 
 def test_it_computes_what_the_reports_have(clone: Clone) -> None:
-    cells = nbformat.read(clone.folder / "notebooks" / CHAPTER_3.name, as_version=4).cells
-    asked = f"[float(figure) for figure in ({', '.join(FIGURES.values())})]"
-    *outputs, computed = run([*cells, nbformat.v4.new_code_cell(asked)], clone.folder / "notebooks")
-    metrics = clone.folder / "reports" / "metrics"
+    folder, metrics = clone.folder / "notebooks", clone.folder / "reports" / "metrics"
+    asked = f"[{', '.join(FIGURES.values())}]"
+    *outputs, computed = run(jupytext.read(CHAPTER_3).cells, folder, asked)
     reported = [find(metrics, file, (key,))[0] for file, key in FIGURES]
     assert ast.literal_eval(computed.data["text/plain"]) == pytest.approx(reported, abs=1e-9)
     # No warning, no progress.
     assert [output for output in outputs if output.output_type in {"stream", "error"}] == []
-    pictures = [output for output in outputs if "image/png" in output.data]
-    assert len(pictures) > 10
+    assert len([output for output in outputs if "image/png" in output.data]) > 10
 
 
 def test_it_runs_in_the_root_too_with_the_stages_there(clone: Clone) -> None:
-    cells = nbformat.read(CHAPTER_3, as_version=4).cells[:3]
-    asked = nbformat.v4.new_code_cell("import stages; stages.__file__")
-    (file,) = run([*cells, asked], clone.folder)
+    cells = jupytext.read(CHAPTER_3).cells[:3]
+    (file,) = run(cells, clone.folder, "import stages; stages.__file__")
     assert Path(ast.literal_eval(file.data["text/plain"])).parent == clone.folder / "stages"
 
 
 def test_without_data_its_first_cell_says_what_to_do(tmp_path: Path) -> None:
     made = Clone(tmp_path / "clone", tmp_path)
-    first = nbformat.read(CHAPTER_3, as_version=4).cells[:2]
     with pytest.raises(CellExecutionError, match=r"run `dvc repro` \(or `dvc pull`\) first"):
-        run(first, made.folder / "notebooks")
+        run(jupytext.read(CHAPTER_3).cells[:2], made.folder / "notebooks")
