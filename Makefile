@@ -3,8 +3,9 @@
 # make verify  remove what a kill or a failing disk has damaged; repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make compare what differs from BASE (main), as Markdown for a pull request: compare.md
+# make notebook  brings notebooks and their text together, without outputs
 # make lock    pin the newest versions that pyproject.toml allows
-.PHONY: repro test verify check compare lock
+.PHONY: repro test verify check compare notebook lock
 
 PYTHON ?= python3
 BASE ?= main
@@ -30,6 +31,9 @@ check: .venv/.installed
 # A branch may have any name, so that neither make nor the shell must read it.
 compare: .venv/.installed
 	@python -m compare '$(subst ','\'',$(value BASE))'
+
+notebook: .venv/.installed
+	@python -m notebooks
 
 .venv/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Digitline needs Python 3.11 to 3.14; name one: make PYTHON=python3.12 ...")'

@@ -124,8 +124,7 @@ sgd_accuracy = fold_accuracies(said == is_target, sgd["folds"])
 sgd_accuracy
 
 # %% [markdown]
-# With folds of shuffled images the same model does a little better or worse. That is how much the
-# figure depends on chance.
+# With folds of shuffled images the same model does better or worse. So much of the figure is chance.
 
 # %%
 shuffled = load_group(models / "binary_sgd/shuffled.npz")
@@ -141,8 +140,8 @@ said_by_dummy = dummy["scores"] > thresholds["decision"]["dummy"]
 fold_accuracies(said_by_dummy == is_target, dummy["folds"])
 
 # %% [markdown]
-# It is nearly as good, because few images show the target. Where classes are of unequal size, accuracy
-# says little.
+# Of ten digits, one in ten is the target, and so it is nearly as good. Where classes are of unequal
+# size, accuracy says little.
 #
 # ## What kinds of error? (In 16–20)
 #
