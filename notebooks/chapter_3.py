@@ -182,9 +182,9 @@ first_score, {threshold: first_score > threshold for threshold in thresholds["fi
 
 # %%
 precision, recall, at = precision_recall_curve(is_target, sgd["scores"])
-# The lowest threshold with the precision asked for; the highest there is if none has it.
-reached = np.append(np.flatnonzero(precision[:-1] >= thresholds["precision"]), len(at) - 1)
-chosen = at[reached[0]]
+# The lowest threshold with the precision asked for, if any has it.
+reached = np.flatnonzero(precision[:-1] >= thresholds["precision"])[:1]
+chosen = at[reached[0]] if len(reached) else np.nan
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4))
 left.plot(at, precision[:-1], "--", label="precision")
@@ -193,7 +193,7 @@ left.axvline(chosen, color="grey", linestyle=":")
 left.set(xlabel="threshold", xlim=np.quantile(at, [0.01, 1]))
 left.legend()
 right.plot(recall, precision)
-right.plot(recall[reached[0]], precision[reached[0]], "o", color="tab:red")
+right.plot(recall[reached], precision[reached], "o", color="tab:red")
 right.set(xlabel="recall", ylabel="precision")
 plt.show()
 
