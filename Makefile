@@ -3,14 +3,15 @@
 # make verify  remove what a kill or a failing disk has damaged; repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make compare what differs from BASE (main), as Markdown for a pull request: compare.md
-# make notebook  brings notebooks and their text together, without outputs
+# make predict which digits IMAGE shows, and why: prediction.png
+# make notebook brings the notebook and its text together, without outputs
 # make lock    pin the newest versions that pyproject.toml allows
-.PHONY: repro test verify check compare notebook lock
+.PHONY: repro test verify check compare predict notebook lock
 
 PYTHON ?= python3
 BASE ?= main
 # Make would read it as its own language: of a$b, a; of $(shell ...), what that prints.
-unexport BASE
+unexport BASE IMAGE
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 repro: .venv/.installed
@@ -31,6 +32,10 @@ check: .venv/.installed
 # A branch may have any name, so that neither make nor the shell must read it.
 compare: .venv/.installed
 	@python -m compare '$(subst ','\'',$(value BASE))'
+
+predict: .venv/.installed
+	$(if $(value IMAGE),,$(error name a picture: make predict IMAGE=photo.jpg))
+	@python -m predict -- '$(subst ','\'',$(value IMAGE))'
 
 notebook: .venv/.installed
 	@python -m notebooks

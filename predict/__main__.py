@@ -1,0 +1,117 @@
+"""Which digits a picture shows: ``python -m predict photo.jpg``.
+
+``make predict IMAGE=photo.jpg`` is the same, with any file name. Outside of the graph: no stage reads it. It reads what ``dvc repro`` has made.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from predict.classify import Answer, Classifier
+from predict.draw import save_prediction
+from predict.find import Digit, find_digits, mnist_form, read_picture
+from stages.common.errors import UserError
+
+
+def verdict(answer: Answer) -> str:
+    """Which digit it is: ``4``, ``unsure: 4 or 9``, ``unlike any digit, nearest to 4``."""
+    if answer.verdict == "unsure":
+        return f"unsure: {' or '.join(map(str, answer.candidates))}"
+    return f"{'unlike any digit, nearest to ' * (answer.verdict != 'sure')}{answer.label}"
+
+
+def line(number: int, answer: Answer) -> str:
+    """What is printed of a digit: its number in the picture, which it is, and how sure that is."""
+    votes = f"{answer.votes} of {len(answer.neighbors)} votes"
+    return f"{number}: {verdict(answer)} ({votes}, distance {answer.distance:,.0f})"
+
+
+def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, Any]:
+    """The same for a program; the digit's place as shares of the picture's width and height."""
+    rows, columns = digit.box
+    height, width = shape[:2]
+    return {
+        "verdict": answer.verdict,
+        "digit": answer.label,
+        "candidates": answer.candidates,
+        "votes": answer.votes,
+        "voters": len(answer.neighbors),
+        "distance": round(answer.distance, 1),
+        "test_accuracy": round(answer.accuracy, 4),
+        "left": round(columns.start / width, 4),
+        "top": round(rows.start / height, 4),
+        "right": round(columns.stop / width, 4),
+        "bottom": round(rows.stop / height, 4),
+    }
+
+
+def main(
+    files: tuple[Path, ...],
+    /,
+    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+    out: Path = Path("prediction.png"),
+    images: Path = Path("data/augmented/images.npy"),
+    labels: Path = Path("data/augmented/labels.npy"),
+    grid: Path = Path("reports/metrics/grid.json"),
+    test_labels: Path = Path("data/test/labels.npy"),
+    test_neighbors: Path = Path("data/neighbors/test_in_augmented.npz"),
+) -> None:
+    """Say which digits pictures show, how sure that is, and draw what decided.
+
+    Args:
+        files: Pictures of one digit or several.
+        as_json: Print JSON.
+        out: The PNG to write; of several pictures, with their number in its name.
+        images: The training images.
+        labels: Their digits.
+        grid: The metrics of the grid, whose winner answers.
+        test_labels: The digits of the test images, which tell how sure an answer is.
+        test_neighbors: Their neighbours among the training images.
+
+    Raises:
+        UserError: A picture was not read; the others are answered before.
+    """
+    classifier = Classifier(images, labels, grid, test_labels, test_neighbors)
+    found, mistakes = {}, []
+    for path in files:
+        try:
+            picture = read_picture(path)
+            found[path] = picture, find_digits(picture)
+        except UserError as error:
+            mistakes.append(f"{path}: {error}")
+    records = {}
+    for i, (path, (picture, digits)) in enumerate(found.items(), 1):
+        forms = np.stack([mnist_form(digit.ink) for digit in digits])
+        answers = classifier.predict(forms)
+        lines = [line(number, answer) for number, answer in enumerate(answers, 1)]
+        records[str(path)] = [
+            record(digit, answer, picture.shape)
+            for digit, answer in zip(digits, answers, strict=True)
+        ]
+        if not as_json:
+            print(*([str(path)] if len(files) > 1 else []), *lines, sep="\n")
+        save_prediction(
+            out if len(files) == 1 else out.with_stem(f"{out.stem}-{i}"),
+            picture,
+            [digit.box for digit in digits],
+            forms,
+            answers,
+            lines,
+            classifier.images,
+            classifier.labels,
+        )
+    if as_json:
+        print(json.dumps(records, indent=2))
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main, prog="python -m predict")
+    except UserError as error:
+        sys.exit(str(error))

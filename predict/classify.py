@@ -1,0 +1,94 @@
+"""Which digit an image is, by the votes of the nearest training images, and how sure that is."""
+
+import io
+import json
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common.arrays import load, load_group
+from stages.common.errors import UserError
+from stages.neighbors.evaluate_neighbors import predictions
+from stages.neighbors.search import nearest
+
+# An answer is sure if, of the test images with such votes, at least so many got a right one, and
+# if no more than a thousandth of them is as far from all training images.
+SURE, FARTHEST = 0.9, 0.999
+
+
+class Answer(NamedTuple):
+    """What the classifier says of one image.
+
+    ``label`` is the winner, ``votes`` how many of the voters say so, ``candidates`` all labels
+    that they name, the likeliest first, and ``distance`` that to the nearest of them. ``accuracy``
+    is the share of right answers among the test images with as many votes. ``verdict`` is ``sure``,
+    ``unsure``, or ``unlike any`` image that the classifier was tested on.
+    """
+
+    label: int
+    votes: int
+    candidates: list[int]
+    distance: float
+    accuracy: float
+    verdict: str
+    neighbors: list[int]
+
+
+class Classifier:
+    """The grid's winner on the augmented training set, as the pipeline has evaluated it.
+
+    Raises:
+        UserError: What the pipeline makes is not there.
+    """
+
+    def __init__(
+        self, images: Path, labels: Path, grid: Path, test_labels: Path, test_neighbors: Path
+    ) -> None:
+        try:
+            self.images, self.labels, truth = load(images), load(labels), load(test_labels)
+            best = json.loads(grid.read_text(encoding="utf-8"))["best"]
+            tested = load_group(test_neighbors)
+        except FileNotFoundError as error:
+            raise UserError(f"{error.filename} is not there: make repro, or dvc pull") from error
+        self.n_neighbors, self.weights = best["n_neighbors"], best["weights"]
+        winners, votes = self._vote(tested)
+        self.accuracies = [
+            float(np.mean((winners == truth)[votes == n])) if (votes == n).any() else 0.0
+            for n in range(self.n_neighbors + 1)
+        ]
+        self.farthest = float(np.quantile(np.sqrt(tested["squared_distances"][:, 0]), FARTHEST))
+
+    def _vote(self, neighbors: dict[str, NDArray]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        winners = predictions(neighbors, self.labels, self.n_neighbors, self.weights)
+        voters = self.labels[neighbors["indices"][:, : self.n_neighbors]]
+        return winners, (voters == winners[:, None]).sum(axis=1)
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Answer]:
+        """The answer for each image, (n, 28, 28)."""
+        # It takes a second: no progress is to be shown.
+        with redirect_stderr(io.StringIO()):
+            indices, squared = nearest(images, self.images, self.n_neighbors)
+        found = {"indices": indices, "squared_distances": squared}
+        answers = []
+        for row, (label, votes) in enumerate(zip(*self._vote(found), strict=True)):
+            voters = self.labels[indices[row]]
+            named, counts = np.unique(voters, return_counts=True)
+            order = np.lexsort((named, -counts, named != label))
+            distance = float(np.sqrt(squared[row, 0]))
+            accuracy = self.accuracies[votes]
+            verdict = "sure" if accuracy >= SURE else "unsure"
+            answers.append(
+                Answer(
+                    label=int(label),
+                    votes=int(votes),
+                    candidates=[int(name) for name in named[order]],
+                    distance=distance,
+                    accuracy=accuracy,
+                    verdict="unlike any" if distance > self.farthest else verdict,
+                    neighbors=[int(index) for index in indices[row]],
+                )
+            )
+        return answers

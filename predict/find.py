@@ -1,0 +1,253 @@
+"""Find the digits of a picture, and bring each to MNIST's form.
+
+Ink is what differs from the paper. The paper's shade is estimated far coarser than a stroke is
+wide, so that a shadow or a vignette is paper; ink may be darker or lighter than it.
+"""
+
+import struct
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from stages.common.errors import UserError
+
+AT_MOST = 60
+# Pixels of the longer side: of what is looked at, and of what the paper's shade is estimated from.
+SIDE, COARSE_SIDE = 1500, 100
+# Grey levels of 255, and multiples of the noise, by which ink differs from paper at least.
+CONTRAST, NOISES = 16, 5
+# Shares of a stroke's full ink: what is blank, where a stroke ends, and what is full.
+BLANK, EDGE, FULL = 0.2, 0.35, 0.8
+# Shares of the digits' height: what is a speck before pieces are joined and after, what is a piece
+# and no digit if another is near, how near that is, and how near one of two above each other is.
+DUST, SPECK, PIECE, NEAR, ABOVE = 0.06, 0.3, 0.6, 0.25, 0.12
+BOX, MIDDLE, FORM = 20, 14, 28
+# Pixels that share a side or a corner.
+TOUCHING = np.ones((3, 3), dtype=bool)
+
+
+class Digit(NamedTuple):
+    """A digit: its place in the picture, in pixels, and its ink, from 0 to 1, (height, width)."""
+
+    box: tuple[slice, slice]
+    ink: NDArray[np.float32]
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """The first picture of a file as (height, width, 3), upright, on white, at most 1,500 wide.
+
+    Raises:
+        UserError: There is no such file, it is no picture, it is damaged or too large.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Up to twice as many pixels as this warns of, Pillow reads a picture.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Odd metadata.
+            warnings.simplefilter("ignore", UserWarning)
+            with Image.open(path) as image:
+                # Of a JPEG, only an eighth of the pixels may then be decoded.
+                image.draft("RGB", (SIDE, SIDE))
+                return _upright(image)
+    except FileNotFoundError as error:
+        raise UserError("there is no such file") from error
+    except IsADirectoryError as error:
+        raise UserError("is a folder, not a picture") from error
+    except UnidentifiedImageError as error:
+        raise UserError("not a picture") from error
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise UserError(f"has more than {limit} megapixels: shrink it first") from error
+    # What Pillow raises for damaged files.
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
+        raise UserError(f"a damaged picture: {error}") from error
+
+
+def _upright(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode[0] in "IF":
+        # Pillow would cut off what is above 255.
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        low, high = values.min(), values.max()
+        image = Image.fromarray(((values - low) * (255 / max(high - low, 1))).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    image.thumbnail((SIDE, SIDE), reducing_gap=2)
+    return np.asarray(ImageOps.exif_transpose(image))
+
+
+def differences(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """By how many grey levels each pixel differs from the paper, towards the ink.
+
+    Args:
+        picture: (height, width, 3).
+
+    Returns:
+        (height, width); above 0 where a pixel differs as ink does, and about 0 on paper.
+    """
+    image = Image.fromarray(picture).convert("L")
+    shrink = COARSE_SIDE / max(image.size)
+    size = (max(round(image.width * shrink), 1), max(round(image.height * shrink), 1))
+    coarse = np.asarray(image.resize(size, Image.Resampling.BOX), dtype=np.float64)
+    paper = _plane(coarse)
+    rest = coarse - paper
+    # Ink is the lesser part, and far from the paper.
+    sign = 1 if (rest**3).sum() > 0 else -1
+    for _ in range(3):
+        rest = sign * (coarse - paper)
+        spread = 1.5 * np.median(abs(rest))
+        # Around the ink, too: there it is blurred.
+        is_ink = ndimage.binary_dilation(rest > max(3 * spread, CONTRAST / 2), iterations=2)
+        free = np.where(is_ink, 0.02, 1.0)
+        sigma = COARSE_SIDE / 12
+        paper = paper + ndimage.gaussian_filter((coarse - paper) * free, sigma) / (
+            ndimage.gaussian_filter(free, sigma)
+        )
+    shade = Image.fromarray(paper.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
+    found = sign * (np.asarray(image, dtype=np.float32) - np.asarray(shade))
+    return ndimage.gaussian_filter(found, max(image.size) / 1000)
+
+
+def _plane(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The quadratic surface with the least absolute differences: a minority is no part of it."""
+    y, x = (np.linspace(-1, 1, n) for n in values.shape)
+    X, Y = np.meshgrid(x, y)
+    terms = np.stack([np.ones_like(X), X, Y, X * X, X * Y, Y * Y], axis=-1).reshape(-1, 6)
+    target, weights = values.ravel(), np.ones(values.size)
+    surface = target
+    for _ in range(30):
+        factors = np.linalg.lstsq(terms * weights[:, None], target * weights, rcond=None)[0]
+        surface = terms @ factors
+        weights = 1 / np.sqrt(np.maximum(abs(target - surface), 1))
+    return surface.reshape(values.shape)
+
+
+def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
+    """The digits of a picture (height, width, 3), line after line, from left to right.
+
+    Raises:
+        UserError: There is none, or more than 60.
+    """
+    difference = differences(picture)
+    noise = 1.5 * float(np.median(abs(difference)))
+    labels, n = ndimage.label(difference > max(CONTRAST, NOISES * noise), TOUCHING)
+    if not n:
+        raise UserError("a blank page: nothing on it differs from the paper")
+    # Each stroke against its own darkest part, be it in the shade or not.
+    levels = np.zeros(n + 1)
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        levels[number] = np.quantile(difference[place][labels[place] == number], 0.9)
+    level = levels[labels]
+    labels, n = ndimage.label((difference > EDGE * level) & (labels > 0), TOUCHING)
+    labels = _joined(labels, n)
+    boxes = ndimage.find_objects(labels)
+    if not boxes:
+        raise UserError("no digit found")
+    if len(boxes) > AT_MOST:
+        raise UserError(f"{len(boxes)} digits found, but at most {AT_MOST} are read: crop it")
+    # Grey at the edges, as wide as the blur.
+    margin = max(round(max(labels.shape) / 500), 1)
+    digits = []
+    for number, box in enumerate(boxes, 1):
+        wide = _widened(box, margin, labels.shape)
+        own = labels[wide] == number
+        full = np.quantile(difference[wide][own], 0.9)
+        near = ndimage.binary_dilation(own, TOUCHING, iterations=margin)
+        ink = np.clip((difference[wide] / full - BLANK) / (FULL - BLANK), 0, 1) * near
+        digits.append(Digit(wide, ink.astype(np.float32)))
+    return _in_reading_order(digits)
+
+
+def _widened(box: tuple[slice, ...], by: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    rows, columns = (
+        slice(max(side.start - by, 0), min(side.stop + by, end))
+        for side, end in zip(box, shape, strict=True)
+    )
+    return rows, columns
+
+
+def _joined(labels: NDArray[np.signedinteger], n: int) -> NDArray[np.int32]:
+    """The components that are digits, each of one or more pieces, numbered anew from 1."""
+    boxes = ndimage.find_objects(labels)
+    sides = np.array([[side.stop - side.start for side in box] for box in boxes])
+    sizes = sides.max(axis=1)
+    # That of the digits, of which a component is one if it is not far smaller than the largest.
+    height = float(np.quantile(sizes[sizes > sizes.max() / 4], 0.9))
+    kept = sizes > max(DUST * height, 1)
+    if kept.sum() > 10 * AT_MOST:
+        raise UserError(f"{kept.sum()} digits found, but at most {AT_MOST} are read: crop it")
+    pairs: list[tuple[int, int]] = [(0, 0)]
+    for i in np.flatnonzero(kept):
+        place = _widened(boxes[i], int(NEAR * height) + 1, labels.shape)
+        gaps = ndimage.distance_transform_edt(labels[place] != i + 1)
+        others = np.setdiff1d(labels[place], [0, i + 1, *(np.flatnonzero(~kept) + 1)]) - 1
+        nearest = [float(gaps[labels[place] == j + 1].min()) for j in others]
+        for j, gap in zip(others, nearest, strict=True):
+            (_, a), (_, b) = boxes[i], boxes[j]
+            shared = min(a.stop, b.stop) - max(a.start, b.start)
+            is_above = shared > min(sides[i, 1], sides[j, 1]) / 2 and gap <= ABOVE * height
+            is_piece = sizes[i] < PIECE * height and gap == min(nearest) <= NEAR * height
+            if is_above or is_piece:
+                pairs.append((int(i), int(j)))
+    rows, columns = np.array(pairs).T
+    graph = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(n, n))
+    _, groups = connected_components(graph, directed=False)
+    groups = np.where(kept, groups + 1, 0)
+    merged = np.concatenate([[0], groups])[labels]
+    for group, box in enumerate(ndimage.find_objects(merged), 1):
+        if box and max(side.stop - side.start for side in box) < SPECK * height:
+            groups[groups == group] = 0
+    numbers = np.unique(np.concatenate([[0], groups]), return_inverse=True)[1]
+    return numbers[labels].astype(np.int32)
+
+
+def _in_reading_order(digits: list[Digit]) -> list[Digit]:
+    """Lines from above, each from left to right; a line's digits overlap in height."""
+    lines: list[list[Digit]] = []
+    for digit in sorted(digits, key=lambda digit: digit.box[0].start + digit.box[0].stop):
+        rows = digit.box[0]
+        middle = (rows.start + rows.stop) / 2
+        if lines and middle < max(other.box[0].stop for other in lines[-1][:1]):
+            lines[-1].append(digit)
+        else:
+            lines.append([digit])
+    return [digit for line in lines for digit in sorted(line, key=lambda d: d.box[1].start)]
+
+
+def mnist_form(ink: NDArray) -> NDArray[np.uint8]:
+    """Bring a digit's ink to the form of MNIST's images.
+
+    As its makers did (http://yann.lecun.com/exdb/mnist): "The original black and white (bilevel)
+    images from NIST were size normalized to fit in a 20x20 pixel box while preserving their aspect
+    ratio. The resulting images contain grey levels as a result of the anti-aliasing technique used
+    by the normalization algorithm. the images were centered in a 28x28 image by computing the
+    center of mass of the pixels, and translating the image so as to position this point at the
+    center of the 28x28 field."
+
+    Args:
+        ink: (height, width), any numbers from 0 (blank) to the largest (ink), some above 0.
+
+    Returns:
+        (28, 28), from 0 (blank) to 255 (ink). The box's longer side is 20 pixels, and the centre of
+        mass at most half a pixel from pixel (14, 14), if the digit is not cut off then.
+    """
+    rows, columns = np.nonzero(ink)
+    cropped = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    scale = BOX / max(cropped.shape)
+    height, width = (max(round(side * scale), 1) for side in cropped.shape)
+    image = Image.fromarray((cropped * (255 / cropped.max())).astype(np.float32))
+    small = np.asarray(image.resize((width, height), Image.Resampling.HAMMING))
+    small = np.clip(small * (255 / small.max()), 0, 255).round().astype(np.uint8)
+    y, x = (MIDDLE - c for c in ndimage.center_of_mass(small))
+    top, left = (min(max(round(s), 0), FORM - n) for s, n in ((y, height), (x, width)))
+    form = np.zeros((FORM, FORM), dtype=np.uint8)
+    form[top : top + height, left : left + width] = small
+    return form
