@@ -1,6 +1,8 @@
 """Which digits a picture shows: ``python -m predict photo.jpg``.
 
-``make predict IMAGE=photo.jpg`` is the same, with any file name. Outside of the graph: no stage reads it. It reads what ``dvc repro`` has made.
+``make predict IMAGE=photo.jpg`` is the same, with any file name.
+
+Outside of the graph: no stage reads it, and it reads what ``dvc repro`` has made.
 """
 
 import json

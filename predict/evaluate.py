@@ -75,9 +75,7 @@ def forms(pictures: list[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], NDArray
 
 def report(name: str, correct: NDArray[np.bool_], counts: NDArray[np.intp]) -> None:
     """Print how often it was right, and how often other than one digit was found."""
-    print(
-        f"{name}: {correct.mean():.4f} right, {np.sum(counts != 1)} pictures with none or several found"
-    )
+    print(f"{name}: {correct.mean():.4f} right, {np.sum(counts != 1)} without just one digit")
 
 
 def main(

@@ -124,9 +124,9 @@ def _plane(values: NDArray[np.float64]) -> NDArray[np.float64]:
     target, weights = values.ravel(), np.ones(values.size)
     surface = target
     for _ in range(30):
-        factors = np.linalg.lstsq(terms * weights[:, None], target * weights, rcond=None)[0]
-        surface = terms @ factors
-        weights = 1 / np.sqrt(np.maximum(abs(target - surface), 1))
+        weighted = terms.T * weights
+        surface = terms @ np.linalg.lstsq(weighted @ terms, weighted @ target, rcond=None)[0]
+        weights = 1 / np.maximum(abs(target - surface), 1)
     return surface.reshape(values.shape)
 
 
@@ -206,7 +206,8 @@ def _joined(labels: NDArray[np.signedinteger], n: int) -> NDArray[np.int32]:
         if box and max(side.stop - side.start for side in box) < SPECK * height:
             groups[groups == group] = 0
     numbers = np.unique(np.concatenate([[0], groups]), return_inverse=True)[1]
-    return numbers[labels].astype(np.int32)
+    renumbered: NDArray[np.int32] = numbers.astype(np.int32)[labels]
+    return renumbered
 
 
 def _in_reading_order(digits: list[Digit]) -> list[Digit]:

@@ -1,0 +1,396 @@
+"""Digits of pictures: found, brought to MNIST's form, and answered, or refused in one line."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from predict.__main__ import main, verdict
+from predict.classify import Classifier
+from predict.evaluate import photo
+from predict.find import AT_MOST, find_digits, mnist_form, read_picture
+from stages.common.arrays import save, save_group
+from stages.common.errors import UserError
+from stages.data.sources import Mnist
+from stages.neighbors.search import nearest
+
+ROOT = Path(__file__).parent.parent.parent
+N_TRAIN = 4000
+Page = NDArray[np.uint8]
+
+
+def enlarged(digit: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def page(images: NDArray[np.uint8], n_columns: int, side: int = 112, paper: int = 255) -> Page:
+    """Dark digits on a light page, line after line, (height, width, 3)."""
+    ink = np.zeros((-(-len(images) // n_columns) * side, n_columns * side))
+    for i, image in enumerate(images):
+        row, column = divmod(i, n_columns)
+        ink[row * side : (row + 1) * side, column * side : (column + 1) * side] = enlarged(
+            image, side
+        )
+    grey = (paper - np.pad(ink, side // 4) * (paper / 255)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def forms(picture: Page) -> NDArray[np.uint8]:
+    return np.stack([mnist_form(digit.ink) for digit in find_digits(picture)])
+
+
+def likeness(images: NDArray, others: NDArray) -> NDArray[np.float64]:
+    """The correlation of each pair of images, (n,), to within a pixel of the centre's rounding."""
+    shifts = list(product((-1, 0, 1), repeat=2))
+    return np.array(
+        [
+            max(np.corrcoef(np.roll(a, s, (0, 1)).ravel(), b.ravel())[0, 1] for s in shifts)
+            for a, b in zip(images, others, strict=True)
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(digits: Mnist) -> NDArray[np.uint8]:
+    """A hundred digits without a gap in their ink, so that each is one component."""
+    found = [i for i in digits[0][::20] if ndimage.label(i > 60, np.ones((3, 3)))[1] == 1]
+    return np.stack(found[:100])
+
+
+@pytest.fixture(scope="module")
+def made(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the pipeline makes, of 4,000 digits for training and 1,000 for the test."""
+    folder, (images, labels) = tmp_path_factory.mktemp("made"), digits
+    order = np.random.RandomState(0).permutation(len(images))
+    train, test = order[:N_TRAIN], order[N_TRAIN:]
+    paths = {name: folder / name for name in ("images", "labels", "grid", "test_labels")} | {
+        "test_neighbors": folder / "test_neighbors.npz"
+    }
+    for name in ("images", "labels", "test_labels"):
+        paths[name] = folder / f"{name}.npy"
+    save(paths["images"], images[train])
+    save(paths["labels"], labels[train])
+    save(paths["test_labels"], labels[test])
+    indices, squared = nearest(images[test], images[train], 8)
+    save_group(paths["test_neighbors"], indices=indices, squared_distances=squared)
+    paths["grid"].write_text('{"best": {"n_neighbors": 4, "weights": "distance"}}')
+    return paths
+
+
+def save_page(path: Path, picture: Page, **options: Any) -> Path:
+    Image.fromarray(picture).save(path, **options)
+    return path
+
+
+def test_a_digit_of_mnist_comes_back(digits: Mnist) -> None:
+    images = digits[0][::100]
+    same = np.array([mnist_form(image) for image in images])
+    # Those whose darkest pixel is 254 become a little darker.
+    assert abs(same.astype(int) - images).max() <= 1
+    back = np.array([mnist_form(enlarged(image, 280)) for image in images])
+    assert likeness(back, images).min() > 0.8
+    assert np.median(likeness(back, images)) > 0.97
+
+
+@pytest.mark.parametrize(("height", "width"), [(200, 30), (30, 200), (20, 20), (1, 1), (700, 701)])
+def test_the_box_and_the_centre_of_mass_are_mnists(height: int, width: int) -> None:
+    ink = np.random.RandomState(0).uniform(0.5, 1, (height, width))
+    form = mnist_form(np.pad(ink, ((3, 50), (80, 0))))
+    rows, columns = np.nonzero(form)
+    sides = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert max(sides) == 20
+    assert min(sides) / 20 == pytest.approx(min(height, width) / max(height, width), abs=0.05)
+    assert abs(np.array(ndimage.center_of_mass(form)) - 14).max() <= 0.5
+    assert form.shape == (28, 28)
+    assert form.dtype == np.uint8
+    assert form.max() == 255
+
+
+def test_a_lopsided_digit_stays_whole() -> None:
+    ink = np.zeros((100, 100))
+    ink[:, :3] = ink[-3:] = ink[50:, :50] = 1
+    assert np.ptp(np.nonzero(mnist_form(ink))[0]) + 1 == 20
+
+
+@pytest.mark.parametrize("n_columns", [1, 7, 20])
+def test_digits_are_read_line_by_line_from_the_left(
+    whole: NDArray[np.uint8], n_columns: int
+) -> None:
+    shown = whole[:20]
+    assert likeness(forms(page(shown, n_columns, 84)), shown).min() > 0.8
+
+
+def gradient(picture: Page) -> Page:
+    height, width, _ = picture.shape
+    light = np.linspace(0.45, 1, width) * np.linspace(0.8, 1, height)[:, None]
+    return (picture * light[..., None]).astype(np.uint8)
+
+
+def noisy(picture: Page) -> Page:
+    noise = np.random.RandomState(0).normal(0, 12, picture.shape)
+    return np.clip(picture * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
+
+
+def vignette(picture: Page) -> Page:
+    y, x = (np.linspace(-1, 1, n) for n in picture.shape[:2])
+    light = 1 - 0.3 * (y[:, None] ** 2 + x**2)
+    return (picture * light[..., None]).astype(np.uint8)
+
+
+def tinted(picture: Page) -> Page:
+    return (255 - (255 - picture.astype(float)) * [0.9, 0.7, 0.3]).astype(np.uint8)
+
+
+def as_jpeg(picture: Page) -> Page:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=30)
+    return np.asarray(Image.open(file))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.invert,
+        gradient,
+        noisy,
+        vignette,
+        tinted,
+        as_jpeg,
+        lambda p: noisy(gradient(p)),
+        lambda p: np.invert(gradient(p)),
+        lambda p: as_jpeg(noisy(np.invert(p))),
+        lambda p: (p // 4 + 100).astype(np.uint8),
+        lambda p: np.pad(p, ((900, 100), (20, 500), (0, 0)), "edge"),
+        lambda p: np.kron(p, np.ones((3, 3, 1), dtype=np.uint8)),
+    ],
+    ids=[
+        "inverted",
+        "gradient",
+        "noise",
+        "vignette",
+        "coloured",
+        "JPEG",
+        "gradient and noise",
+        "inverted gradient",
+        "inverted, noise, JPEG",
+        "faint",
+        "off-centre",
+        "larger",
+    ],
+)
+def test_light_noise_and_size_change_nothing(whole: NDArray[np.uint8], change: Any) -> None:
+    clean = page(whole[:6], 3)
+    assert likeness(forms(change(clean)), forms(clean)).min() > 0.9
+
+
+def test_a_tilted_digit_is_the_digit_tilted(whole: NDArray[np.uint8]) -> None:
+    for image in whole[:10]:
+        tilted = np.asarray(Image.fromarray(page(image[None], 1)).rotate(10, fillcolor="white"))
+        expected = mnist_form(np.asarray(Image.fromarray(enlarged(image, 280)).rotate(10)))
+        assert likeness(forms(tilted), expected[None]).min() > 0.9
+
+
+def test_pieces_of_a_digit_are_one_and_specks_none() -> None:
+    ink = np.full((300, 500, 3), 255, dtype=np.uint8)
+    ink[100:200, 100:110] = ink[190:200, 110:150] = 0
+    ink[100:110, 118:160] = 0
+    ink[100:200, 300:310] = 0
+    ink[20:23, 400:403] = ink[250, 50] = 0
+    first, second = find_digits(ink)
+    assert (first.box[1].start, first.box[1].stop) == pytest.approx((100, 160), abs=4)
+    assert (second.box[1].start, second.box[1].stop) == pytest.approx((300, 310), abs=4)
+    assert first.box[0].start == pytest.approx(100, abs=4)
+
+
+def test_photos_of_digits_are_found_whole(digits: Mnist) -> None:
+    rng = np.random.default_rng(0)
+    counts = [len(find_digits(photo(digit, rng))) for digit in digits[0][::250]]
+    assert np.mean(np.array(counts) == 1) >= 0.9
+
+
+def test_transparent_turned_and_16_bit_pictures(tmp_path: Path, whole: NDArray[np.uint8]) -> None:
+    flat = page(whole[:2], 2)
+    expected = forms(flat)
+    alpha = np.dstack([np.zeros_like(flat), 255 - flat[..., 0]])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # To be turned to the right.
+    Image.fromarray(alpha).save(tmp_path / "alpha.png")
+    Image.fromarray(np.rot90(flat)).save(tmp_path / "turned.png", exif=exif)
+    deep = 60_000 - (255 - flat[..., 0].astype(np.uint16)) * 200
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    Image.fromarray(flat).convert("P").save(tmp_path / "palette.gif")
+    Image.fromarray(flat[..., 0] > 127).save(tmp_path / "bilevel.tiff")
+    Image.fromarray(flat).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    for path in sorted(tmp_path.iterdir()):
+        assert likeness(forms(read_picture(path)), expected).min() > 0.9, path.name
+
+
+def test_answers_are_the_classifiers(
+    digits: Mnist, made: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier = Classifier(**made)
+    chosen = np.flatnonzero(np.arange(len(digits[0])) % 400 == 0)
+    picture = page(digits[0][chosen], 5)
+    path, out = save_page(tmp_path / "page.png", picture), tmp_path / "out" / "seen.png"
+    main((path,), out=out, **made)
+    lines = capsys.readouterr().out.splitlines()
+    answers = classifier.predict(forms(picture))
+    assert [line.split(" (")[0] for line in lines] == [
+        f"{i}: {verdict(answer)}" for i, answer in enumerate(answers, 1)
+    ]
+    main((path,), as_json=True, out=out, **made)
+    (records,) = json.loads(capsys.readouterr().out).values()
+    assert [record["digit"] for record in records] == [answer.label for answer in answers]
+    assert [record["verdict"] for record in records] == [answer.verdict for answer in answers]
+    with Image.open(out) as image:
+        assert image.format == "PNG"
+        assert image.width > 1000
+    drawn = out.read_bytes()
+    main((path,), out=out, **made)
+    assert out.read_bytes() == drawn
+
+
+def test_a_training_image_is_itself_and_a_checkerboard_no_digit(made: dict[str, Any]) -> None:
+    classifier = Classifier(**made)
+    board = np.indices((28, 28)).sum(axis=0) % 2 * np.uint8(255)
+    own, alien = classifier.predict(np.stack([classifier.images[7], board.astype(np.uint8)]))
+    assert (own.label, own.distance, own.neighbors[0]) == (classifier.labels[7], 0, 7)
+    assert alien.verdict == "unlike any"
+    assert verdict(alien) == f"unlike any digit, nearest to {alien.label}"
+
+
+def test_a_split_vote_is_unsure(made: dict[str, Any], digits: Mnist) -> None:
+    classifier = Classifier(**made)
+    answers = classifier.predict(digits[0][::10])
+    split = [answer for answer in answers if answer.votes == 2 and answer.verdict != "unlike any"]
+    assert split
+    for answer in split:
+        assert answer.candidates[0] == answer.label
+        assert verdict(answer) == "unsure: " + " or ".join(map(str, answer.candidates))
+    united = [answer for answer in answers if answer.votes == 4]
+    assert {answer.verdict for answer in united} <= {"sure", "unlike any"}
+
+
+BLANK = np.full((300, 400, 3), 230, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["blank", "noise", "gradient", "black"])
+def test_a_blank_page_is_blank(kind: str) -> None:
+    pictures = {
+        "blank": BLANK,
+        "noise": noisy(BLANK),
+        "gradient": gradient(BLANK),
+        "black": BLANK * 0,
+    }
+    with pytest.raises(UserError, match="blank page"):
+        find_digits(pictures[kind])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (5000, 2), (3, 3)])
+def test_a_sliver_is_blank(size: tuple[int, int]) -> None:
+    with pytest.raises(UserError, match="blank page"):
+        find_digits(np.full((*size, 3), 100, dtype=np.uint8))
+
+
+def test_a_hundred_digits_are_too_many(whole: NDArray[np.uint8]) -> None:
+    assert len(find_digits(page(whole[:50], 10, 84))) == 50
+    with pytest.raises(UserError, match=f"100 digits found, but at most {AT_MOST}"):
+        find_digits(page(whole[:100], 10, 84))
+
+
+def mistake(made: dict[str, Any], path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        main((path,), out=path.with_name("out.png"), **made)
+    assert not path.with_name("out.png").exists()
+    return str(caught.value)
+
+
+def test_what_cannot_be_read_is_told_in_one_line(
+    tmp_path: Path, made: dict[str, Any], whole: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, cut, none = tmp_path / "text.jpg", tmp_path / "cut.png", tmp_path / "none.jpg"
+    text.write_text("no picture")
+    picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
+    cut.write_bytes(picture.read_bytes()[:-200])
+    assert mistake(made, none) == f"{none}: there is no such file"
+    assert mistake(made, tmp_path) == f"{tmp_path}: is a folder, not a picture"
+    assert mistake(made, text) == f"{text}: not a picture"
+    assert mistake(made, cut).startswith(f"{cut}: a damaged picture: ")
+    blank = save_page(tmp_path / "blank.png", BLANK)
+    assert mistake(made, blank).startswith(f"{blank}: a blank page")
+    missing = made | {"images": tmp_path / "images.npy"}
+    assert mistake(missing, picture) == (
+        f"{tmp_path / 'images.npy'} is not there: make repro, or dvc pull"
+    )
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
+    assert "megapixels" in mistake(made, picture)
+
+
+def test_the_others_are_answered_before_a_mistake_is_told(
+    tmp_path: Path,
+    made: dict[str, Any],
+    whole: NDArray[np.uint8],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, two = (save_page(tmp_path / f"{i}.png", page(whole[:i], i)) for i in (1, 2))
+    with pytest.raises(UserError, match="there is no such file"):
+        main((one, tmp_path / "none.png", two), out=tmp_path / "out.png", **made)
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 3
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "1.png",
+        "2.png",
+        "out-1.png",
+        "out-2.png",
+    }
+
+
+def run(*command: str, **surroundings: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, env=os.environ | surroundings
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_ends_with_one_line_and_1(tmp_path: Path, made: dict[str, Any]) -> None:
+    options = [f"--{key.replace('_', '-')}={path}" for key, path in made.items()]
+    path = str(tmp_path / "-none $HOME.jpg")
+    command = [sys.executable, "-m", "predict", *options, "--", path]
+    assert run(*command) == (1, "", f"{path}: there is no such file\n")
+
+
+NAMES = [
+    "a b.jpg",
+    "it's.jpg",
+    '"quoted".jpg',
+    "$HOME $(shell x) $$.jpg",
+    "`x`;x&x|x.jpg",
+    "-x.jpg",
+    "#ü\\.jpg",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_make_takes_any_file_name(name: str) -> None:
+    # What make would run, by a stand-in for Python that prints its arguments.
+    recipe = run("make", "--dry-run", "--assume-old=.venv/.installed", f"IMAGE={name}", "predict")[
+        1
+    ]
+    (line,) = [line for line in recipe.splitlines() if "-m predict" in line]
+    printed = run("bash", "-c", line.replace("python -m predict --", "printf '%s'"))[1]
+    assert printed == name
+
+
+def test_make_without_a_picture_says_so() -> None:
+    status, _, told = run("make", "--dry-run", "--assume-old=.venv/.installed", "predict")
+    assert status
+    assert "make predict IMAGE=photo.jpg" in told
