@@ -1,0 +1,270 @@
+"""The model card: its figures, its code, and the files that it is about, as somebody gets them."""
+
+import csv
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dvc.repo import Repo
+from markdown_it import MarkdownIt
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+
+from stages.report.model_card import most_confused
+from tests.support import ROOT
+from tests.support.clone import Clone, yaml
+
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+MODELS = {"digits-sgd": "sgd", "binary-sgd": "sgd", "binary-forest": "forest"}
+
+
+@pytest.fixture(scope="module")
+def card(clone: Clone) -> str:
+    return (clone.folder / "reports" / "model_card.md").read_text(encoding="utf-8")
+
+
+def tables(card: str) -> list[list[dict[str, str]]]:
+    """Every table as its rows, by the titles of the columns."""
+    found = []
+    for table in re.findall(r"(?:^\|.+\|\n)+", card, re.M):
+        header, _, *rows = ([c.strip() for c in row.split("|")[1:-1]] for row in table.splitlines())
+        found.append([dict(zip(header, row, strict=True)) for row in rows])
+    return found
+
+
+def table(card: str, *titles: str) -> dict[str, dict[str, str]]:
+    """The first table with these first titles, its rows by their first cell."""
+    rows = next(rows for rows in tables(card) if tuple(rows[0])[: len(titles)] == titles)
+    return {row[titles[0]]: row for row in rows}
+
+
+def number(shown: str) -> float:
+    return float(shown.replace(",", "").replace("\N{NO-BREAK SPACE}%", "e-2"))
+
+
+def is_shown(shown: str, value: float) -> bool:
+    """Whether ``value`` is shown to as many decimals as there are."""
+    decimals = len(shown.removesuffix("\N{NO-BREAK SPACE}%").partition(".")[2]) + 2 * ("%" in shown)
+    return abs(number(shown) - value) <= 0.5 * 10.0**-decimals + 1e-9
+
+
+def said(folder: Path, model: str) -> NDArray[Any]:
+    answers: NDArray[Any] = np.load(folder / "data/models" / model / "predictions.npz")[
+        "predictions"
+    ]
+    return answers
+
+
+def test_every_figure_is_what_the_models_said(clone: Clone, card: str) -> None:
+    """Counted again from labels, predictions and scores, not read from the reports."""
+    data = clone.folder / "data"
+    y, y_test = (np.load(data / part / "labels.npy") for part in ("train", "test"))
+    accuracies = table(card, "model", "test accuracy")
+    of_detectors = table(card, "model", "threshold")
+    thresholds = yaml.load(clone.folder / "params.yaml")["binary"]["thresholds"]["decision"]
+    digits = said(clone.folder, "digits_sgd")
+    assert is_shown(accuracies["`digits_sgd`"]["test accuracy"], accuracy_score(y_test, digits))
+    for name in ("sgd", "forest"):
+        right = accuracy_score(y_test == 5, said(clone.folder, f"binary_{name}"))
+        assert is_shown(accuracies[f"`binary_{name}`"]["test accuracy"], right)
+        row = of_detectors[f"`binary_{name}`"]
+        assert number(row["threshold"]) == thresholds[name]
+        scores = np.load(data / "models" / f"binary_{name}" / "stratified.npz")["scores"]
+        (tn, fp), (fn, tp) = confusion_matrix(y == 5, scores > thresholds[name])
+        assert is_shown(row["precision"], tp / (tp + fp))
+        assert is_shown(row["recall"], tp / (tp + fn))
+        assert is_shown(row["F1"], 2 * tp / (2 * tp + fp + fn))
+        # The mean of folds that differ by an image.
+        assert number(row["accuracy"]) == pytest.approx((tp + tn) / len(y), abs=1e-4)
+        roc_auc = clone.metrics(f"binary/{name}.json")["roc_auc"]
+        assert is_shown(row["ROC AUC"], roc_auc)
+    by_class = table(card, "class", "training images")
+    assert list(by_class) == [str(digit) for digit in range(10)]
+    theirs = recall_score(y_test, digits, average=None)
+    for digit, row in enumerate(by_class.values()):
+        assert number(row["training images"]) == np.sum(y == digit)
+        assert number(row["test images"]) == np.sum(y_test == digit)
+        assert is_shown(row["recall of `digits_sgd`"], theirs[digit])
+    group = np.load(data / "models" / "digits_sgd_scaled" / "stratified.npz")
+    matrix = confusion_matrix(y, group["scores"].argmax(axis=1))
+    shares = matrix / matrix.sum(axis=1, keepdims=True)
+    np.fill_diagonal(matrix, 0)
+    (rows,) = (rows for rows in tables(card) if "is called a" in rows[0])
+    assert [number(row["images"]) for row in rows] == sorted(matrix.ravel())[: -len(rows) - 1 : -1]
+    for row in rows:
+        cell = int(row["is a"]), int(row["is called a"])
+        assert number(row["images"]) == matrix[cell]
+        assert is_shown(row["of its class"], shares[cell])
+
+
+def numbers(value: Any) -> Iterator[float]:
+    """All numbers in JSON, also those that are text, and how many values there are in each part."""
+    if isinstance(value, dict | list | tuple):
+        yield len(value)
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from numbers(inner)
+    elif not isinstance(value, bool):
+        yield from map(float, re.findall(r"^-?\d+(?:\.\d+)?(?:e-?\d+)?$", str(value)))
+
+
+def test_no_figure_is_of_another_source(clone: Clone, card: str) -> None:
+    """Each number in prose and tables is one of the reports' or of params.yaml's."""
+    reports = clone.folder / "reports"
+    known = {5000.0, 28.0, 0.0, 255.0, *numbers(yaml.load(clone.folder / "params.yaml"))}
+    for path in (reports / "metrics").rglob("*.json"):
+        known |= set(numbers(json.loads(path.read_text(encoding="utf-8"))))
+    for name in ("class_counts", "confusion", "errors"):
+        with (reports / "plots" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            columns = list(zip(*list(csv.reader(file))[1:], strict=True))
+        known |= set(numbers(columns)) | {sum(map(float, column)) for column in columns}
+    text = card.split("## Licence")[0]
+    text = re.sub(
+        r"```.+?```|`.+?`|F1|SHA-256|scikit-learn [\d.]+|skops [\d.]+", "", text, flags=re.S
+    )
+    shown = re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:\N{NO-BREAK SPACE}%)?", text)
+    assert len(shown) > 60
+    assert [one for one in shown if not any(is_shown(one, value) for value in known)] == []
+
+
+def test_it_is_markdown_with_nothing_left_of_its_template(card: str) -> None:
+    rest = re.findall(r"\{\{|\{%|\}\}|%\}|\{#|Undefined|None|\bnan\b|\binf\b|\n\n\n", card)
+    assert rest == []
+    tokens = MARKDOWN.parse(card)
+    kinds = [token.type for token in tokens]
+    assert kinds.count("table_open") == len(tables(card)) == 8
+    rows = sum(len(rows) + 1 for rows in tables(card))
+    assert kinds.count("tr_open") == rows
+    titles = [b.content for a, b in pairwise(tokens) if a.tag == "h2"]
+    assert titles[::2] == [
+        "Data",
+        "What they are worth",
+        "What they are for",
+        "Other models, which are not saved",
+        "How to load them",
+        "Licence and citation",
+    ]
+    links = re.findall(r"\]\(([^)]+)\)", card)
+    assert [link for link in links if not (ROOT / "reports" / link).exists()] == []
+
+
+@pytest.mark.parametrize("data", ["is MNIST", "is not"])
+def test_it_says_of_which_data_it_is(clone: Clone, card: str, data: str, tmp_path: Path) -> None:
+    assert "A sample of MNIST, and **not the full data set**" in card
+    assert "LeCun" in card
+    metrics = tmp_path / "metrics"
+    for name, content in clone.reports().items():
+        if name.startswith("reports/metrics/"):
+            path = tmp_path / name.removeprefix("reports/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    is_mnist = data == "is MNIST"
+    of_data = {"images": 5000, "pixels": 784, "is_mnist": is_mnist}
+    (metrics / "data.json").write_text(json.dumps(of_data), encoding="utf-8")
+    params = yaml.load(clone.folder / "params.yaml")
+    params["data"]["source"] = "folder"
+    yaml.dump(params, tmp_path / "params.yaml")
+    plots = clone.folder / "reports" / "plots"
+    import_module("stages.report.model_card").main(
+        tmp_path / "params.yaml",
+        metrics,
+        plots / "class_counts.csv",
+        plots / "confusion.csv",
+        {"digits_sgd": tmp_path / "params.yaml"},
+        clone.folder / "stages" / "report" / "pages" / "model_card",
+        tmp_path / "card.md",
+    )
+    made = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert ("**Not MNIST**" in made) == (not is_mnist)
+    assert ("LeCun" in made) == is_mnist
+    assert "sample" not in made
+
+
+def test_confusions_by_hand() -> None:
+    cells = [["a", "a", "6"], ["a", "b", "2"], ["b", "a", "3"], ["b", "b", "0"]]
+    assert most_confused(cells, 5) == [("b", "a", 3, 1.0), ("a", "b", 2, 0.25)]
+    assert most_confused(cells, 1) == [("b", "a", 3, 1.0)]
+    assert most_confused([["a", "a", "6"], ["a", "b", "0"]], 5) == []
+
+
+# As a stranger runs it: no folder of this repository, and a module of it would be an error.
+STRANGER = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"stages", "dvc", "joblib.externals.cloudpickle"}:
+            raise AssertionError(name)
+
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+images = np.load("images.npy")
+"""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_stranger_gets_a_model_and_the_same_answers(
+    clone: Clone, card: str, tmp_path: Path, name: str
+) -> None:
+    """By ``dvc get``, with the code of the card, for every test image."""
+    with Repo(str(clone.folder)) as repo:
+        artifact = repo.artifacts.read()["dvc.yaml"][name]
+    assert artifact.type == "model"
+    get = ("dvc", "get", str(clone.folder), artifact.path, "--out", str(tmp_path / "model.skops"))
+    clone.run(*get)
+    model = name.replace("-", "_")
+    digest = hashlib.sha256((tmp_path / "model.skops").read_bytes()).hexdigest()
+    assert table(card, "file of", "SHA-256")[f"`{model}`"]["SHA-256"] == f"`{digest}`"
+    np.save(tmp_path / "images.npy", np.load(clone.folder / "data" / "test" / "images.npy"))
+    _, load, load_trees = re.findall(r"```python\n(.+?)```", card, re.S)
+    if name == "binary-forest":
+        load = load.replace('model = skops.io.load("model.skops")\n', load_trees)
+    code = f"{STRANGER}\n{load}\nnp.save('answers.npy', answers)"
+    subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=True)
+    answers = np.load(tmp_path / "answers.npy")
+    assert len(answers) == 1000
+    np.testing.assert_array_equal(answers, said(clone.folder, model))
+
+
+def test_a_released_model_is_got_by_its_name(clone: Clone, tmp_path: Path) -> None:
+    author = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    clone.run("git", *author, "tag", "--annotate", "digits-sgd@v1.0.0", "--message", "The first")
+    try:
+        out = tmp_path / "model.skops"
+        clone.run("dvc", "artifacts", "get", str(clone.folder), "digits-sgd", "--out", str(out))
+    finally:
+        clone.run("git", "tag", "--delete", "digits-sgd@v1.0.0")
+    expected = clone.folder / "data" / "models" / "digits_sgd" / "model.skops"
+    assert out.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("model", ["knn", "knn_augmented"])
+def test_the_cards_knn_is_the_one_of_the_figures(clone: Clone, card: str, model: str) -> None:
+    folder = "train" if model == "knn" else "augmented"
+    assert f"`data/{folder}`" in card
+    data = clone.folder / "data"
+    names: dict[str, Any] = {
+        name: np.load(data / folder / f"{name}.npy") for name in ("images", "labels")
+    }
+    exec(re.findall(r"```python\n(.+?)```", card, re.S)[0], names)
+    test, y_test = (np.load(data / "test" / f"{name}.npy") for name in ("images", "labels"))
+    right = accuracy_score(y_test, names["knn"].predict(test.reshape(len(test), -1)))
+    assert right == clone.metrics(f"digits/{model}.json")["test_accuracy"]
+
+
+def test_every_artifact_is_in_the_card_and_made(clone: Clone, card: str) -> None:
+    with Repo(str(clone.folder)) as repo:
+        paths = {artifact.path for artifact in repo.artifacts.read()["dvc.yaml"].values()}
+    assert set(re.findall(r"`(data/\S+\.skops)`", card)) == paths
+    assert paths <= set(clone.outs())
+    made = {path for path in clone.outs() if path.endswith(".skops")}
+    # Whatever has been made portable is offered.
+    assert made == paths
