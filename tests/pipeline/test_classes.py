@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,15 @@ def test_figures_are_right_whatever_the_classes(
     page = (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
     assert f"tell {len(known)} digits apart" in page
     assert f"is a {params['binary']['target']}" in page
+    card = (tmp_path / "reports" / "model_card.md").read_text(encoding="utf-8")
+    assert f"which of {len(known)} classes" in card
+    assert re.findall(r"\bnan\b|\{\{|\bNone\b", card) == []
+    rows = re.findall(r"^\| (\d+) \| ([\d,]+) \| ([\d,]+) \| (\S+) \|", card, re.M)
+    assert [int(label) for label, *_ in rows] == known.tolist()
+    said = np.load(tmp_path / "data" / "models" / "digits_sgd" / "predictions.npz")["predictions"]
+    for label, n_images, n_tested, recall in rows:
+        asked = test == int(label)
+        assert int(n_images.replace(",", "")) == np.sum(train == int(label))
+        assert int(n_tested) == np.sum(asked)
+        shown = f"{np.mean(said[asked] == int(label)):.4f}" if asked.any() else "none"
+        assert recall == shown

@@ -87,6 +87,13 @@ def test_every_figure_is_what_the_models_said(clone: Clone, card: str) -> None:
         assert number(row["accuracy"]) == pytest.approx((tp + tn) / len(y), abs=1e-4)
         roc_auc = clone.metrics(f"binary/{name}.json")["roc_auc"]
         assert is_shown(row["ROC AUC"], roc_auc)
+    (commonest,) = re.findall(r"the commoner one is right for\s(\S+) of", card)
+    assert number(commonest) == pytest.approx(np.mean(y != 5), abs=1e-4)
+    for row in table(card, "model", "test accuracy", "why there is no file").values():
+        model = {"SVC, one-vs-rest": "ovr_svc", "SVC, one-vs-one": "svc", "kNN": "knn"}
+        file = f"digits/{model.get(row['model'], 'knn_augmented')}.json"
+        assert is_shown(row["test accuracy"], clone.metrics(file)["test_accuracy"])
+    of_neighbors = clone.metrics("digits/knn_augmented.json")["test_recall"]
     by_class = table(card, "class", "training images")
     assert list(by_class) == [str(digit) for digit in range(10)]
     theirs = recall_score(y_test, digits, average=None)
@@ -94,6 +101,7 @@ def test_every_figure_is_what_the_models_said(clone: Clone, card: str) -> None:
         assert number(row["training images"]) == np.sum(y == digit)
         assert number(row["test images"]) == np.sum(y_test == digit)
         assert is_shown(row["recall of `digits_sgd`"], theirs[digit])
+        assert is_shown(row["of kNN with shifted copies, below"], of_neighbors[str(digit)])
     group = np.load(data / "models" / "digits_sgd_scaled" / "stratified.npz")
     matrix = confusion_matrix(y, group["scores"].argmax(axis=1))
     shares = matrix / matrix.sum(axis=1, keepdims=True)
