@@ -82,7 +82,7 @@ def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> 
         else:
             return mnist
     instead = (
-        f"`dvc exp run --temp` and `--queue` need -C {folder}, which git does not know"
+        f"`dvc exp run --temp` and `--queue` need -C PATH for each file and folder in {folder}"
         if source in YOURS
         else f"Put the four IDX files into {folder} (data.source: folder), or use 5,000 digits "
         "(data.source: sample, split.n_train: 4000)"

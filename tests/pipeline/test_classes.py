@@ -1,4 +1,4 @@
-"""Other classes than the ten digits: all stages take them from the labels."""
+"""Other classes than the ten digits: all stages take them from the labels, and call them by name."""
 
 import csv
 import json
@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from numpy.typing import NDArray
+from playwright.sync_api import sync_playwright
 
 from stages.data.sources import IDX_FILES, Mnist
+from tests.pipeline.test_pages import CHROMIUM, NARROW, WIDE, Opened
 from tests.support.clone import Clone, yaml
 
 # For each digit, in their order.
@@ -102,13 +105,51 @@ def some(digits: Mnist, *, classes: str) -> tuple[NDArray, NDArray]:
     return images[:4000][kept], numbers[kept]
 
 
+# As long as a name may be, and what no page may take for its own.
+NAMES = [f'{n} class, <b>&"quoted"</b>, {"x" * 10}'[:30] for n in range(47)]
+
+
+def pages_have_room(page: Path, names: list[str]) -> None:
+    """Open the page as wide and as narrow as screens are."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        for size in (WIDE, NARROW):
+            opened = Opened(browser, page, size, "light")
+            assert opened.said == []
+            assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            # Of digits, only the notebook's figures speak.
+            assert "digit" not in opened.text("main").rpartition("Beside the notebook")[0].lower()
+            assert opened.page.locator("select[name=actual] option").all_inner_texts() == names
+            for chart in ("confusion", "errors"):
+                drawn = opened.page.locator(f"[data-chart={chart}]")
+                n_cells = len(names) ** 2 - (chart == "errors") * len(names)
+                assert drawn.locator(".mark-rect path[aria-label]").count() == n_cells
+                axes = drawn.locator(".role-axis").filter(has_text="class").all()
+                assert len(axes) == 2
+                for axis in axes:
+                    labels = axis.locator(".role-axis-label text")
+                    # All of them, whole, in their order, and none upon another.
+                    assert labels.all_text_contents() == names
+                    assert labels.filter(visible=True).count() == len(names)
+                    assert_apart([label.bounding_box() or {} for label in labels.all()])
+
+
+def assert_apart(boxes: list[Any]) -> None:
+    """No two neighbours overlap."""
+    for one, two in zip(boxes, boxes[1:], strict=False):
+        beside = one["x"] + one["width"] <= two["x"] + 0.5
+        below = one["y"] + one["height"] <= two["y"] + 0.5
+        assert beside or below, (one, two)
+
+
 @pytest.mark.parametrize("classes", ["two, sorted", "no 0, a rare 7", "47"])
 def test_figures_are_right_whatever_the_classes(
     clone: Clone, digits: Mnist, tmp_path: Path, classes: str
 ) -> None:
     images, labels = some(digits, classes=classes)
     few = {"grid__n_folds": 3, "neighbors__k": 20, "augment__picture": {"image": 0, "pixels": 5}}
-    run(clone, tmp_path, images, labels, **few)
+    named = classes == "47"
+    run(clone, tmp_path, images, labels, **few, data__classes=NAMES if named else "auto")
     n_train = len(labels) * 4 // 5
     train, test = labels[:n_train], labels[n_train:]
     known = np.unique(train)
@@ -127,7 +168,8 @@ def test_figures_are_right_whatever_the_classes(
     # Each fold of the out-of-fold scores, against the confusion matrix.
     confusion = columns(tmp_path, "confusion")
     cells = zip(confusion["actual"], confusion["predicted"], confusion["count"], strict=True)
-    counts = {(int(a), int(p)): int(n) for a, p, n in cells}
+    label = dict(zip(NAMES if named else map(str, known), known, strict=True))
+    counts = {(label[a], label[p]): int(n) for a, p, n in cells}
     assert len(counts) == len(known) ** 2
     for digit in known:
         assert sum(n for (a, _), n in counts.items() if a == digit) == np.sum(train == digit)
@@ -137,17 +179,24 @@ def test_figures_are_right_whatever_the_classes(
     assert sum(n for (a, p), n in counts.items() if a == p) == pytest.approx(right, abs=1e-4)
     params = yaml.load(tmp_path / "params.yaml")
     page = (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
-    assert f"tell {len(known)} digits apart" in page
-    assert f"is a {params['binary']['target']}" in page
+    target = params["binary"]["target"]
+    if named:
+        assert "tell 47 classes apart" in page
+        assert f"is “{escape(NAMES[target])}”" in page
+        pages_have_room(tmp_path / "reports" / "index.html", NAMES)
+    else:
+        assert f"tell {len(known)} digits apart" in page
+        assert f"is a {target}" in page
     card = (tmp_path / "reports" / "model_card.md").read_text(encoding="utf-8")
     assert f"which of {len(known)} classes" in card
     assert re.findall(r"\bnan\b|\{\{|\bNone\b", card) == []
-    rows = re.findall(r"^\| (\d+) \| ([\d,]+) \| ([\d,]+) \| (\S+) \|", card, re.M)
-    assert [int(label) for label, *_ in rows] == known.tolist()
+    rows = re.findall(r"^\| (.+?) \| ([\d,]+) \| ([\d,]+) \| (\S+) \|", card, re.M)
+    names = NAMES if named else list(map(str, known))
+    assert [name.replace("\\", "") for name, *_ in rows] == names
     said = np.load(tmp_path / "data" / "models" / "digits_sgd" / "predictions.npz")["predictions"]
-    for label, n_images, n_tested, recall in rows:
-        asked = test == int(label)
-        assert int(n_images.replace(",", "")) == np.sum(train == int(label))
+    for label, (_, n_images, n_tested, recall) in zip(known, rows, strict=True):
+        asked = test == label
+        assert int(n_images.replace(",", "")) == np.sum(train == label)
         assert int(n_tested) == np.sum(asked)
-        shown = f"{np.mean(said[asked] == int(label)):.4f}" if asked.any() else "none"
+        shown = f"{np.mean(said[asked] == label):.4f}" if asked.any() else "none"
         assert recall == shown

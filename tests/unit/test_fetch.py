@@ -538,7 +538,7 @@ def test_pictures_that_cannot_be_learned_are_told(
         fetch.fetch("pictures", tmp_path)
     assert line in str(error.value)
     assert "\n" not in str(error.value)
-    assert f"-C {tmp_path}" in str(error.value)
+    assert f"need -C PATH for each file and folder in {tmp_path}." in str(error.value)
 
 
 def test_what_is_written_of_a_source(tmp_path: Path) -> None:
