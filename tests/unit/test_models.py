@@ -410,6 +410,20 @@ def test_predictions_of_detectors(small: Mnist) -> None:
         assert [int(found["n_estimators"]), int(found["n_problems"])] == [1, problems]
 
 
+def test_the_weights_of_linear_models_give_their_scores(small: Mnist) -> None:
+    X, y = small
+    for labels, problems in ((y == 5, 1), (y, 10)):
+        model = everything(linear(X), X, labels)
+        found = predictions(model, X[:1], X[:50], np.unique(labels), 4)
+        assert found["weights"].shape == (problems, 784)
+        assert found["weights"].dtype == found["intercepts"].dtype == np.float64
+        ours = (X[:50] @ found["weights"].T + found["intercepts"]).squeeze()
+        np.testing.assert_allclose(ours, PLAIN.fit(X, labels).decision_function(X[:50]), atol=1e-6)
+    for model in (linear(X, "all_images"), RandomForestClassifier(3, random_state=0)):
+        found = predictions(everything(model, X, y), X[:1], X[:50], np.unique(y), 4)
+        assert "weights" not in found
+
+
 def test_accelerator_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITLINE_ACCELERATOR", "off")
     assert svc.svc_class() is SVC
