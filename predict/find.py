@@ -28,6 +28,8 @@ BLANK, EDGE, FULL = 0.2, 0.35, 0.8
 # Shares of the digits' height: what is a speck before pieces are joined and after, what is a piece
 # and no digit if another is near, how near that is, and how near one of two above each other is.
 DUST, SPECK, PIECE, NEAR, ABOVE = 0.06, 0.3, 0.6, 0.25, 0.12
+# The width of a thin stroke, as a share of a digit's longer side: of MNIST's, few are thinner.
+STROKE = 0.12
 BOX, MIDDLE, FORM = 20, 14, 28
 # Pixels that share a side or a corner.
 TOUCHING = np.ones((3, 3), dtype=bool)
@@ -162,7 +164,7 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
         full = np.quantile(difference[wide][own], 0.9)
         near = ndimage.binary_dilation(own, TOUCHING, iterations=margin)
         ink = np.clip((difference[wide] / full - BLANK) / (FULL - BLANK), 0, 1) * near
-        digits.append(Digit(wide, ink.astype(np.float32)))
+        digits.append(Digit(wide, thickened(ink)))
     return _in_reading_order(digits)
 
 
@@ -221,6 +223,25 @@ def _in_reading_order(digits: list[Digit]) -> list[Digit]:
         else:
             lines.append([digit])
     return [digit for line in lines for digit in sorted(line, key=lambda d: d.box[1].start)]
+
+
+def thickened(ink: NDArray) -> NDArray[np.float32]:
+    """Ink (height, width), from 0 to 1, as of a pen that is not thinner than MNIST's are.
+
+    To nearest neighbours, a digit of a fine pen is unlike any other. The result has a margin on
+    each side, in which the strokes grow.
+    """
+    inside = ink > 0.5
+    depth = ndimage.distance_transform_edt(inside)
+    ridge = inside & (depth == ndimage.maximum_filter(depth, 3))
+    width = 2 * float(np.median(depth[ridge])) - 1
+    radius = (STROKE * max(ink.shape) - width) / 2
+    if radius <= 0:
+        return ink.astype(np.float32)
+    grown = np.pad(ink, int(radius) + 2)
+    away = ndimage.distance_transform_edt(np.pad(~inside, int(radius) + 2, constant_values=True))
+    thick: NDArray[np.float32] = np.maximum(grown, np.clip(radius + 1 - away, 0, 1))
+    return thick.astype(np.float32)
 
 
 def mnist_form(ink: NDArray) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from scipy import ndimage
 from predict.__main__ import main, verdict
 from predict.classify import Classifier
 from predict.evaluate import photo
-from predict.find import AT_MOST, find_digits, mnist_form, read_picture
+from predict.find import AT_MOST, STROKE, find_digits, mnist_form, read_picture, thickened
 from stages.common.arrays import save, save_group
 from stages.common.errors import UserError
 from stages.data.sources import Mnist
@@ -99,7 +99,7 @@ def test_a_digit_of_mnist_comes_back(digits: Mnist) -> None:
     assert abs(same.astype(int) - images).max() <= 1
     back = np.array([mnist_form(enlarged(image, 280)) for image in images])
     assert likeness(back, images).min() > 0.8
-    assert np.median(likeness(back, images)) > 0.97
+    assert np.median(likeness(back, images)) > 0.95
 
 
 @pytest.mark.parametrize(("height", "width"), [(200, 30), (30, 200), (20, 20), (1, 1), (700, 701)])
@@ -197,7 +197,7 @@ def test_a_tilted_digit_is_the_digit_tilted(whole: NDArray[np.uint8]) -> None:
     for image in whole[:10]:
         tilted = np.asarray(Image.fromarray(page(image[None], 1)).rotate(10, fillcolor="white"))
         expected = mnist_form(np.asarray(Image.fromarray(enlarged(image, 280)).rotate(10)))
-        assert likeness(forms(tilted), expected[None]).min() > 0.9
+        assert likeness(forms(tilted), expected[None]).min() > 0.85
 
 
 def test_pieces_of_a_digit_are_one_and_specks_none() -> None:
@@ -210,6 +210,17 @@ def test_pieces_of_a_digit_are_one_and_specks_none() -> None:
     assert (first.box[1].start, first.box[1].stop) == pytest.approx((100, 160), abs=4)
     assert (second.box[1].start, second.box[1].stop) == pytest.approx((300, 310), abs=4)
     assert first.box[0].start == pytest.approx(100, abs=4)
+
+
+@pytest.mark.parametrize("width", [1, 4, 10, 30])
+def test_strokes_are_as_wide_as_mnists(width: int) -> None:
+    """Of a cross, whose width is its area by its length."""
+    ink = np.zeros((200, 200))
+    ink[:, 100 : 100 + width] = ink[100 : 100 + width, :] = 1
+    thick = thickened(ink)
+    column = thick[thick.shape[0] // 8]
+    assert column.sum() == pytest.approx(max(width, STROKE * 200), abs=1.5)
+    assert ink.sum() <= thick.sum()
 
 
 def test_photos_of_digits_are_found_whole(digits: Mnist) -> None:
