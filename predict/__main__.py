@@ -13,23 +13,10 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from predict.classify import Answer, Classifier
+from predict.classify import Answer, Classifier, reasons, verdict
 from predict.draw import save_prediction
 from predict.find import Digit, find_digits, mnist_form, read_picture
 from stages.common.errors import UserError
-
-
-def verdict(answer: Answer) -> str:
-    """Which digit it is: ``4``, ``unsure: 4 or 9``, ``unlike any digit, nearest to 4``."""
-    if answer.verdict == "unsure":
-        return f"unsure: {' or '.join(map(str, answer.candidates))}"
-    return f"{'unlike any digit, nearest to ' * (answer.verdict != 'sure')}{answer.label}"
-
-
-def line(number: int, answer: Answer) -> str:
-    """What is printed of a digit: its number in the picture, which it is, and how sure that is."""
-    votes = f"{answer.votes} of {len(answer.neighbors)} votes"
-    return f"{number}: {verdict(answer)} ({votes}, distance {answer.distance:,.0f})"
 
 
 def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -86,10 +73,10 @@ def main(
         except UserError as error:
             mistakes.append(f"{path}: {error}")
     records = {}
-    for i, (path, (picture, digits)) in enumerate(found.items(), 1):
+    for number, (path, (picture, digits)) in enumerate(found.items(), 1):
         forms = np.stack([mnist_form(digit.ink) for digit in digits])
         answers = classifier.predict(forms)
-        lines = [line(number, answer) for number, answer in enumerate(answers, 1)]
+        lines = [f"{i}: {verdict(a)} ({reasons(a)})" for i, a in enumerate(answers, 1)]
         records[str(path)] = [
             record(digit, answer, picture.shape)
             for digit, answer in zip(digits, answers, strict=True)
@@ -97,12 +84,11 @@ def main(
         if not as_json:
             print(*([str(path)] if len(files) > 1 else []), *lines, sep="\n")
         save_prediction(
-            out if len(files) == 1 else out.with_stem(f"{out.stem}-{i}"),
+            out if len(files) == 1 else out.with_stem(f"{out.stem}-{number}"),
             picture,
             [digit.box for digit in digits],
             forms,
             answers,
-            lines,
             classifier.images,
             classifier.labels,
         )

@@ -37,6 +37,18 @@ class Answer(NamedTuple):
     neighbors: list[int]
 
 
+def verdict(answer: Answer) -> str:
+    """Which digit it is: ``4``, ``unsure: 4 or 9``, ``unlike any digit, nearest to 4``."""
+    if answer.verdict == "unsure":
+        return f"unsure: {' or '.join(map(str, answer.candidates))}"
+    return f"{'unlike any digit, nearest to ' * (answer.verdict != 'sure')}{answer.label}"
+
+
+def reasons(answer: Answer) -> str:
+    """How sure that is: the votes, and the distance to the nearest training image."""
+    return f"{answer.votes} of {len(answer.neighbors)} votes, distance {answer.distance:,.0f}"
+
+
 class Classifier:
     """The grid's winner on the augmented training set, as the pipeline has evaluated it.
 

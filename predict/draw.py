@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Stroke
 from numpy.typing import NDArray
 
-from predict.classify import Answer
+from predict.classify import Answer, reasons, verdict
 
 # Legible on white, and as fill below white; told apart by the colour-blind.
 COLOURS = {"sure": "#0b6e4f", "unsure": "#b34700", "unlike any": "#a3195b"}
@@ -21,7 +21,7 @@ BOLD = FontProperties(fname=FONTS / "DejaVuSans-Bold.ttf", size=10)
 SMALL = FontProperties(fname=FONTS / "DejaVuSans.ttf", size=9)
 # Inches of a tile. In tiles: a card with its text above, and the gap between what the classifier
 # saw and its neighbours.
-TILE, TITLE, NAME, CARD_GAP, GAP = 0.8, 0.34, 0.26, 0.25, 0.3
+TILE, TITLE, NAME, CARD_GAP, GAP = 0.8, 0.56, 0.26, 0.25, 0.3
 MOST_NEIGHBORS = 8
 
 
@@ -31,7 +31,6 @@ def save_prediction(
     boxes: Sequence[tuple[slice, slice]],
     forms: NDArray[np.uint8],
     answers: Sequence[Answer],
-    titles: Sequence[str],
     images: NDArray[np.uint8],
     labels: NDArray[np.uint8],
 ) -> None:
@@ -43,7 +42,6 @@ def save_prediction(
         boxes: The rows and columns of each digit in it.
         forms: (n, 28, 28), the digits as the classifier saw them.
         answers: One each.
-        titles: One each.
         images: The training images (m, 28, 28) that ``answers`` index.
         labels: (m,), their digits.
     """
@@ -67,10 +65,18 @@ def save_prediction(
     ax = figure.add_axes(((left + 0.3) / width, top, cards[0] / width, cards[1] / height))
     ax.set(xlim=(0, n_columns * wide), ylim=(n_rows * tall, 0))
     ax.axis("off")
-    for i, (form, answer, title) in enumerate(zip(forms, answers, titles, strict=True)):
+    for i, (form, answer) in enumerate(zip(forms, answers, strict=True)):
         column, row = divmod(i, n_rows)
         x, y, colour = column * wide + CARD_GAP, row * tall, COLOURS[answer.verdict]
-        ax.text(x, y + TITLE / 2, title, fontproperties=BOLD, color=colour, va="center")
+        ax.text(
+            x,
+            y + 0.15,
+            f"{i + 1}: {verdict(answer)}",
+            fontproperties=BOLD,
+            color=colour,
+            va="center",
+        )
+        ax.text(x, y + 0.4, reasons(answer), fontproperties=SMALL, color="dimgray", va="center")
         _tile(ax, form, x, y + TITLE, colour, 2)
         _name(ax, "as seen", x, y, "dimgray", SMALL)
         for place, index in enumerate(answer.neighbors[:n_shown], 1):

@@ -25,6 +25,9 @@ SIDE, COARSE_SIDE = 1500, 100
 CONTRAST, NOISES = 16, 5
 # Shares of a stroke's full ink: what is blank, where a stroke ends, and what is full.
 BLANK, EDGE, FULL = 0.2, 0.35, 0.8
+# The share of the ink's level below which a mark is paper, as ruled lines are, and how much wider
+# than high no digit is.
+RULED, WIDEST = 0.3, 6
 # Shares of the digits' height: what is a speck before pieces are joined and after, what is a piece
 # and no digit if another is near, how near that is, and how near one of two above each other is.
 DUST, SPECK, PIECE, NEAR, ABOVE = 0.06, 0.3, 0.6, 0.25, 0.12
@@ -146,7 +149,10 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     # Each stroke against its own darkest part, be it in the shade or not.
     levels = np.zeros(n + 1)
     for number, place in enumerate(ndimage.find_objects(labels), 1):
-        levels[number] = np.quantile(difference[place][labels[place] == number], 0.9)
+        levels[number] = np.quantile(difference[place][labels[place] == number], 0.95)
+    # A ruled line is far fainter than what is written on it.
+    ink_level = np.quantile(levels[labels[labels > 0]], 0.75)
+    levels[levels < RULED * ink_level] = np.inf
     level = levels[labels]
     labels, n = ndimage.label((difference > EDGE * level) & (labels > 0), TOUCHING)
     labels = _joined(labels, n)
@@ -180,9 +186,10 @@ def _joined(labels: NDArray[np.signedinteger], n: int) -> NDArray[np.int32]:
     """The components that are digits, each of one or more pieces, numbered anew from 1."""
     boxes = ndimage.find_objects(labels)
     sides = np.array([[side.stop - side.start for side in box] for box in boxes])
-    sizes = sides.max(axis=1)
+    # Of what is left of a ruled line, none.
+    sizes = np.where(sides[:, 1] < WIDEST * sides[:, 0], sides.max(axis=1), 0)
     # That of the digits, of which a component is one if it is not far smaller than the largest.
-    height = float(np.quantile(sizes[sizes > sizes.max() / 4], 0.9))
+    height = float(np.quantile(sizes[sizes >= sizes.max() / 4], 0.9))
     kept = sizes > max(DUST * height, 1)
     if kept.sum() > 10 * AT_MOST:
         raise UserError(f"{kept.sum()} digits found, but at most {AT_MOST} are read: crop it")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from predict.__main__ import main, verdict
-from predict.classify import Classifier
+from predict.__main__ import main
+from predict.classify import Classifier, verdict
 from predict.evaluate import photo
 from predict.find import AT_MOST, STROKE, find_digits, mnist_form, read_picture, thickened
 from stages.common.arrays import save, save_group
@@ -210,6 +210,17 @@ def test_pieces_of_a_digit_are_one_and_specks_none() -> None:
     assert (first.box[1].start, first.box[1].stop) == pytest.approx((100, 160), abs=4)
     assert (second.box[1].start, second.box[1].stop) == pytest.approx((300, 310), abs=4)
     assert first.box[0].start == pytest.approx(100, abs=4)
+
+
+def test_ruled_lines_are_paper(whole: NDArray[np.uint8]) -> None:
+    clean = page(whole[:8], 4)
+    ruled = clean.copy()
+    ruled[10::40] = np.minimum(ruled[10::40], 215)
+    assert likeness(forms(ruled), forms(clean)).min() > 0.9
+    line = np.full_like(clean, 255)
+    line[90:93] = 100
+    with pytest.raises(UserError, match="no digit found"):
+        find_digits(line)
 
 
 @pytest.mark.parametrize("width", [1, 4, 10, 30])
