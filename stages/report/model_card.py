@@ -5,6 +5,8 @@ https://arxiv.org/abs/1810.03993.
 """
 
 import hashlib
+import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -41,8 +43,14 @@ def most_confused(cells: list[list[str]], n: int) -> list[Confusion]:
     return sorted((cell for cell in errors if cell.images), key=lambda cell: -cell.images)[:n]
 
 
+def escaped(text: str) -> str:
+    """``text`` as Markdown that shows just that: https://spec.commonmark.org/0.31.2/#backslash-escapes."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+
+
 def main(
     params: Path,
+    classes: Path,
     metrics: Path,
     counts: Path,
     confusion: Path,
@@ -50,13 +58,22 @@ def main(
     template: Path,
     out: Path,
 ) -> None:
-    """Write the card of the ``saved`` models; ``counts`` has how many images each class has."""
-    card = environment([template], autoescape=False).get_template(f"{template.name}.md.jinja")
-    page = card.render(
+    """Write the card of the ``saved`` models.
+
+    ``counts`` has how many images each class has, in the order of its names in ``classes``.
+    """
+    markdown = environment([template], autoescape=False)
+    markdown.filters["escaped"] = escaped
+    names = json.loads(classes.read_text(encoding="utf-8"))["names"]
+    page = markdown.get_template(f"{template.name}.md.jinja").render(
         params=read(params, ""),
+        names=names,
         versions={library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")},
         metrics=tree(metrics),
-        counts=[(label, int(train), int(test)) for label, train, test in table(counts)[1:]],
+        counts=[
+            (label, int(train), int(test))
+            for label, (_, train, test) in zip(names, table(counts)[1:], strict=True)
+        ],
         confusions=most_confused(table(confusion)[1:], MOST_CONFUSIONS),
         paths={name: path.as_posix() for name, path in saved.items()},
         sha256={
