@@ -22,14 +22,20 @@ OTHER_NUMBERS = np.array([2, 3, 17, 40, 100, 128, 199, 200, 254, 255], np.uint8)
 IDX_HEADERS = {3: b"\0\0\x08\x03", 1: b"\0\0\x08\x01"}
 
 
+def write_idx(folder: Path, images: NDArray, labels: NDArray, n_train: int) -> list[Path]:
+    """The four IDX files of these images, and their paths."""
+    parts = (images[:n_train], images[n_train:], labels[:n_train], labels[n_train:])
+    for name, part in zip(IDX_FILES, parts, strict=True):
+        header = IDX_HEADERS[part.ndim] + np.array(part.shape, ">u4").tobytes()
+        (folder / name).write_bytes(header + part.tobytes())
+    return [folder / name for name in IDX_FILES]
+
+
 def run(clone: Clone, folder: Path, images: NDArray, labels: NDArray, **values: Any) -> None:
     """Run every stage on these images, the first 80 % of which are for training."""
     stages = clone.copy_stages(folder)
     n_train = len(images) * 4 // 5
-    parts = (images[:n_train], images[n_train:], labels[:n_train], labels[n_train:])
-    for name, part in zip(IDX_FILES, parts, strict=True):
-        header = IDX_HEADERS[part.ndim] + np.array(part.shape, ">u4").tobytes()
-        (folder / "data" / "idx" / name).write_bytes(header + part.tobytes())
+    write_idx(folder / "data" / "idx", images, labels, n_train)
     copy = Clone.__new__(Clone)
     copy.folder = folder
     copy.edit(data__source="folder", split__n_train=n_train, **values)
@@ -202,3 +208,21 @@ def test_figures_are_right_whatever_the_classes(
         assert int(n_tested) == np.sum(asked)
         shown = f"{np.mean(said[asked] == label):.4f}" if asked.any() else "none"
         assert recall == shown
+
+
+def test_an_experiment_elsewhere_takes_the_files_that_it_is_told(
+    clone: Clone, digits: Mnist
+) -> None:
+    paths = write_idx(clone.folder / "data" / "idx", *digits, 4000)
+    command = "exp", "run", "--temp", "--set-param", "data.source=folder"
+    try:
+        failed = clone.dvc(*command, "fetch", check=False)
+        assert failed.returncode != 0
+        assert "need -C PATH for each file and folder in data/idx." in failed.stderr
+        copied = [word for path in paths for word in ("-C", str(path.relative_to(clone.folder)))]
+        clone.dvc(*command, *copied, "fetch")
+    finally:
+        for path in paths:
+            path.unlink()
+    # Here, nothing has changed.
+    assert clone.repro() == set()
