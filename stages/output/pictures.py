@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 INCHES_PER_DIGIT = 0.6
 # By its file: a name would be looked up in a list that matplotlib keeps in the home folder.
-FONT = FontProperties(fname=Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size=11)
+FONT_FILE = Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+FONT = FontProperties(fname=FONT_FILE, size=11)
 FONT_SIZE = 26
 # Of a line in a title; and in a tile of a matrix.
 CHARACTERS_PER_INCH, CHARACTERS_PER_TILE = 11, 12
@@ -70,6 +71,11 @@ def save_panels(
     figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
+def _font(text: str, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    # Pillow's own knows no more than ASCII.
+    return ImageFont.load_default(size) if text.isascii() else ImageFont.truetype(FONT_FILE, size)
+
+
 def save_matrix(path: Path, cells: NDArray[np.uint8], names: NDArray, corner: str) -> None:
     """Write a matrix of pictures as PNG, with the names of its rows and columns.
 
@@ -90,10 +96,10 @@ def save_matrix(path: Path, cells: NDArray[np.uint8], names: NDArray, corner: st
     for i in range(n + 1):
         text = fill(str(names[i - 1]), CHARACTERS_PER_TILE) if i else corner
         size = FONT_SIZE if i else FONT_SIZE / 2
-        font = ImageFont.load_default(size)
+        font = _font(text, size)
         left, _, right, _ = draw.multiline_textbbox((0, 0), text, font=font)
         if right - left > (room := wide - 2 * frame):
-            font = ImageFont.load_default(size * room / (right - left))
+            font = _font(text, size * room / (right - left))
         for x, y in {(0, i), (i, 0)}:
             center = ((x + 0.5) * wide, (y + 0.5) * tall)
             draw.text(center, text, fill=0, font=font, anchor="mm", align="center")

@@ -49,7 +49,7 @@ EDITS: dict[str, list[Edit]] = {
     ],
     "a chart in `.dvc/plots`, a line of `report.html`": [
         text(".dvc/plots/roc.json", "ROC curves", "The curves"),
-        text("stages/report/pages/report/report.html", "Classifying digits", "Digits, classified"),
+        text("stages/report/pages/report/report.html", "<h1>Classifying", "<h1>Now classifying"),
     ],
     "a bound in `stages/check_params.py`": [
         text("stages/check_params.py", "ge=1, le=1000", "ge=1, le=2000")

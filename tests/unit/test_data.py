@@ -229,7 +229,8 @@ def test_a_matrix_of_pictures_has_equal_tiles(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["T-shirt/top", "Ankle boot", "M" * 30, "a longer name of 30 letters_"]
+    "name",
+    ["T-shirt/top", "Ankle boot", "M" * 30, "a longer name of 30 letters_", "Mütze", "шапка"],
 )
 def test_a_name_keeps_to_its_tile(tmp_path: Path, name: str) -> None:
     cells = np.zeros((2, 2, 84, 84), np.uint8)
