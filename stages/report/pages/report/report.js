@@ -137,6 +137,10 @@ const ask = (digit) => {
     bar.style.width = `${isBlank ? 0 : 50 * Math.abs(share)}%`;
     showScore(row.querySelector("data"), scores[i], whole.format(Math.round(scores[i])));
   });
+  // Of many classes, some are out of sight.
+  const { offsetTop, parentNode } = byId("scores").rows[best];
+  const list = parentNode.closest(".scroll");
+  list.scrollTop = offsetTop - list.clientHeight / 2;
   byId("says").textContent = isBlank ? "Nothing is drawn." : `SGD says: ${classes[best]}`;
   paint(byId("seen"), Array.from(pixels, (level) => level / 255), [0, 0, 0]);
   paint(byId("reasons"), scaled(models[best].weights.map((weight, at) => weight * pixels[at]), 1));
@@ -159,8 +163,8 @@ const clearPaper = (caption) => {
 };
 const askPaper = () => {
   const { data } = pen.getImageData(0, 0, paper.width, paper.height);
-  // Of a pixel, how opaque the ink is.
-  ask(toMnist(data.filter((_, at) => at % 4 === 3), paper.width));
+  // Ink is what is opaque: of the four bytes of a pixel, the last.
+  ask(toMnist(new Uint32Array(data.buffer).map((pixel) => pixel >>> 24), paper.width));
 };
 
 // Through the middles of what the pointer reports, so that a stroke has no corners.
@@ -190,7 +194,8 @@ paper.addEventListener("pointerdown", (event) => {
 });
 paper.addEventListener("pointermove", (event) => {
   if (event.isPrimary && stroke) {
-    event.getCoalescedEvents().forEach((each) => drawTo(place(each)));
+    // A page that is served without TLS has no such method.
+    (event.getCoalescedEvents?.() ?? [event]).forEach((each) => drawTo(place(each)));
     askPaper();
   }
 });
