@@ -184,8 +184,9 @@ const place = ({ clientX, clientY }) => {
 paper.addEventListener("pointerdown", (event) => {
   if (event.isPrimary && event.button === 0) {
     if (isExample) {
-      clearPaper("Your drawing.");
+      clearPaper("");
     }
+    byId("paper-caption").textContent = "Your drawing.";
     paper.setPointerCapture(event.pointerId);
     stroke = { ...place(event), from: place(event) };
     drawTo(stroke);
