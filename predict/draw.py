@@ -47,7 +47,7 @@ def save_prediction(
     """
     n = len(answers)
     n_shown = min(len(answers[0].neighbors), MOST_NEIGHBORS)
-    n_columns = max(round((n / 4) ** 0.5), 1)
+    n_columns = max(round((n / 2.5) ** 0.5), 1)
     n_rows = -(-n // n_columns)
     wide, tall = 1 + GAP + n_shown + 2 * CARD_GAP, 1 + TITLE + NAME + CARD_GAP
     cards = (n_columns * wide * TILE, n_rows * tall * TILE)

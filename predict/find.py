@@ -223,9 +223,8 @@ def _in_reading_order(digits: list[Digit]) -> list[Digit]:
     """Lines from above, each from left to right; a line's digits overlap in height."""
     lines: list[list[Digit]] = []
     for digit in sorted(digits, key=lambda digit: digit.box[0].start + digit.box[0].stop):
-        rows = digit.box[0]
-        middle = (rows.start + rows.stop) / 2
-        if lines and middle < max(other.box[0].stop for other in lines[-1][:1]):
+        middle = (digit.box[0].start + digit.box[0].stop) / 2
+        if lines and middle < np.median([other.box[0].stop for other in lines[-1]]):
             lines[-1].append(digit)
         else:
             lines.append([digit])
