@@ -34,7 +34,7 @@ compare: .venv/.installed
 	@python -m compare '$(subst ','\'',$(value BASE))'
 
 predict: .venv/.installed
-	$(if $(value IMAGE),,$(error name a picture: make predict IMAGE=photo.jpg))
+	@$(if $(value IMAGE),,$(error name a picture: make predict IMAGE=photo.jpg))
 	@python -m predict -- '$(subst ','\'',$(value IMAGE))'
 
 notebook: .venv/.installed
