@@ -142,9 +142,14 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
         UserError: There is none, or more than 60.
     """
     difference = differences(picture)
-    noise = 1.5 * float(np.median(abs(difference)))
-    labels, n = ndimage.label(difference > max(CONTRAST, NOISES * noise), TOUCHING)
-    if not n:
+    # Where ink fills most of the picture, its difference is no noise: that is what is fine-grained.
+    grain = difference - ndimage.gaussian_filter(difference, max(difference.shape) / 200)
+    for noise, times in ((difference, NOISES), (grain, 2 * NOISES)):
+        least = max(CONTRAST, times * 1.5 * float(np.median(abs(noise))))
+        labels, n = ndimage.label(difference > least, TOUCHING)
+        if n:
+            break
+    else:
         raise UserError("a blank page: nothing on it differs from the paper")
     # Each stroke against its own darkest part, be it in the shade or not.
     levels = np.zeros(n + 1)

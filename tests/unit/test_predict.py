@@ -318,6 +318,13 @@ def test_a_blank_page_is_blank(kind: str) -> None:
         find_digits(pictures[kind])
 
 
+def test_a_digit_that_fills_the_picture_is_not_blank(whole: NDArray[np.uint8]) -> None:
+    for image in whole[:20]:
+        rows, columns = np.nonzero(image > 20)
+        cropped = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert find_digits(np.repeat(np.kron(cropped, np.ones((9, 9), np.uint8))[..., None], 3, 2))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (5000, 2), (3, 3)])
 def test_a_sliver_is_blank(size: tuple[int, int]) -> None:
     with pytest.raises(UserError, match="blank page"):
