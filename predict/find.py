@@ -76,6 +76,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def _upright(image: Image.Image) -> NDArray[np.uint8]:
+    image = ImageOps.exif_transpose(image)
     if image.mode[0] in "IF":
         # Pillow would cut off what is above 255.
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
@@ -86,7 +87,7 @@ def _upright(image: Image.Image) -> NDArray[np.uint8]:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
     image.thumbnail((SIDE, SIDE), reducing_gap=2)
-    return np.asarray(ImageOps.exif_transpose(image))
+    return np.asarray(image)
 
 
 def differences(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
