@@ -197,6 +197,9 @@ def test_figures_are_right_whatever_the_classes(
         assert f"is a {target}" in page
     card = (tmp_path / "reports" / "model_card.md").read_text(encoding="utf-8")
     assert f"which of {len(known)} classes" in card
+    (commonest,) = re.findall(r"the commoner one is right for\s(\S+) of", card)
+    is_target = np.mean(train == params["binary"]["target"])
+    assert float(commonest) == pytest.approx(max(is_target, 1 - is_target), abs=5e-5)
     assert re.findall(r"\bnan\b|\{\{|\bNone\b", card) == []
     rows = re.findall(r"^\| (.+?) \| ([\d,]+) \| ([\d,]+) \| (\S+) \|", card, re.M)
     names = NAMES if named else list(map(str, known))
