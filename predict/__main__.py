@@ -25,7 +25,7 @@ def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, An
     height, width = shape[:2]
     return {
         "verdict": answer.verdict,
-        "digit": answer.label,
+        "label": answer.label,
         "candidates": answer.candidates,
         "votes": answer.votes,
         "voters": len(answer.neighbors),
@@ -45,6 +45,7 @@ def main(
     out: Path = Path("prediction.png"),
     images: Path = Path("data/augmented/images.npy"),
     labels: Path = Path("data/augmented/labels.npy"),
+    classes: Path = Path("data/classes.json"),
     grid: Path = Path("reports/metrics/grid.json"),
     test_labels: Path = Path("data/test/labels.npy"),
     test_neighbors: Path = Path("data/neighbors/test_in_augmented.npz"),
@@ -57,6 +58,7 @@ def main(
         out: The PNG to write; of several pictures, with their number in its name.
         images: The training images.
         labels: Their digits.
+        classes: The names of the labels.
         grid: The metrics of the grid, whose winner answers.
         test_labels: The digits of the test images, which tell how sure an answer is.
         test_neighbors: Their neighbours among the training images.
@@ -64,7 +66,7 @@ def main(
     Raises:
         UserError: A picture was not read; the others are answered before.
     """
-    classifier = Classifier(images, labels, grid, test_labels, test_neighbors)
+    classifier = Classifier(images, labels, classes, grid, test_labels, test_neighbors)
     found, mistakes = {}, []
     for path in files:
         try:
@@ -76,7 +78,10 @@ def main(
     for number, (path, (picture, digits)) in enumerate(found.items(), 1):
         forms = np.stack([mnist_form(digit.ink) for digit in digits])
         answers = classifier.predict(forms)
-        lines = [f"{i}: {verdict(a)} ({reasons(a)})" for i, a in enumerate(answers, 1)]
+        lines = [
+            f"{i}: {verdict(a, classifier.classes)} ({reasons(a)})"
+            for i, a in enumerate(answers, 1)
+        ]
         records[str(path)] = [
             record(digit, answer, picture.shape)
             for digit, answer in zip(digits, answers, strict=True)
@@ -91,6 +96,7 @@ def main(
             answers,
             classifier.images,
             classifier.labels,
+            classifier.classes,
         )
     if as_json:
         print(json.dumps(records, indent=2))

@@ -19,6 +19,13 @@ from stages.neighbors.search import nearest
 SURE, FARTHEST = 0.9, 0.999
 
 
+class Classes(NamedTuple):
+    """What one of the images is called, and the name of each label."""
+
+    noun: str
+    names: dict[int, str]
+
+
 class Answer(NamedTuple):
     """What the classifier says of one image.
 
@@ -37,11 +44,12 @@ class Answer(NamedTuple):
     neighbors: list[int]
 
 
-def verdict(answer: Answer) -> str:
+def verdict(answer: Answer, classes: Classes) -> str:
     """Which digit it is: ``4``, ``unsure: 4 or 9``, ``unlike any digit, nearest to 4``."""
     if answer.verdict == "unsure":
-        return f"unsure: {' or '.join(map(str, answer.candidates))}"
-    return f"{'unlike any digit, nearest to ' * (answer.verdict != 'sure')}{answer.label}"
+        return f"unsure: {' or '.join(classes.names[label] for label in answer.candidates)}"
+    unlike = f"unlike any {classes.noun}, nearest to " * (answer.verdict != "sure")
+    return f"{unlike}{classes.names[answer.label]}"
 
 
 def reasons(answer: Answer) -> str:
@@ -57,14 +65,23 @@ class Classifier:
     """
 
     def __init__(
-        self, images: Path, labels: Path, grid: Path, test_labels: Path, test_neighbors: Path
+        self,
+        images: Path,
+        labels: Path,
+        classes: Path,
+        grid: Path,
+        test_labels: Path,
+        test_neighbors: Path,
     ) -> None:
         try:
             self.images, self.labels, truth = load(images), load(labels), load(test_labels)
+            called = json.loads(classes.read_text(encoding="utf-8"))
             best = json.loads(grid.read_text(encoding="utf-8"))["best"]
             tested = load_group(test_neighbors)
         except FileNotFoundError as error:
             raise UserError(f"{error.filename} is not there: make repro, or dvc pull") from error
+        names = {int(label): name for label, name in called["names"].items()}
+        self.classes = Classes(called["noun"], names)
         self.n_neighbors, self.weights = best["n_neighbors"], best["weights"]
         winners, votes = self._vote(tested)
         self.accuracies = [

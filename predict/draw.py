@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Stroke
 from numpy.typing import NDArray
 
-from predict.classify import Answer, reasons, verdict
+from predict.classify import Answer, Classes, reasons, verdict
 
 # Legible on white, and as fill below white; told apart by the colour-blind.
 COLOURS = {"sure": "#0b6e4f", "unsure": "#b34700", "unlike any": "#a3195b"}
@@ -33,6 +33,7 @@ def save_prediction(
     answers: Sequence[Answer],
     images: NDArray[np.uint8],
     labels: NDArray[np.uint8],
+    classes: Classes,
 ) -> None:
     """Write the PNG.
 
@@ -44,6 +45,7 @@ def save_prediction(
         answers: One each.
         images: The training images (m, 28, 28) that ``answers`` index.
         labels: (m,), their digits.
+        classes: The names of the digits.
     """
     n = len(answers)
     n_shown = min(len(answers[0].neighbors), MOST_NEIGHBORS)
@@ -71,7 +73,7 @@ def save_prediction(
         ax.text(
             x,
             y + 0.15,
-            f"{i + 1}: {verdict(answer)}",
+            f"{i + 1}: {verdict(answer, classes)}",
             fontproperties=BOLD,
             color=colour,
             va="center",
@@ -83,7 +85,7 @@ def save_prediction(
             agrees = labels[index] == answer.label
             _tile(ax, images[index], x + place + GAP, y + TITLE, "lightgray", 1)
             style = (colour, BOLD) if agrees else ("black", SMALL)
-            _name(ax, str(labels[index]), x + place + GAP, y, *style)
+            _name(ax, classes.names[int(labels[index])], x + place + GAP, y, *style)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, format="png", metadata={"Software": None})
 

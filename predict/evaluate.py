@@ -81,13 +81,14 @@ def report(name: str, correct: NDArray[np.bool_], counts: NDArray[np.intp]) -> N
 def main(
     images: Path = Path("data/augmented/images.npy"),
     labels: Path = Path("data/augmented/labels.npy"),
+    classes: Path = Path("data/classes.json"),
     grid: Path = Path("reports/metrics/grid.json"),
     test_images: Path = Path("data/test/images.npy"),
     test_labels: Path = Path("data/test/labels.npy"),
     test_neighbors: Path = Path("data/neighbors/test_in_augmented.npz"),
 ) -> None:
     """Print both accuracies, and what the verdicts are worth."""
-    classifier = Classifier(images, labels, grid, test_labels, test_neighbors)
+    classifier = Classifier(images, labels, classes, grid, test_labels, test_neighbors)
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.choice(len(load(test_labels)), N_PHOTOS, replace=False))
     clean, truth = load(test_images)[chosen], load(test_labels)[chosen]

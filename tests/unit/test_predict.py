@@ -73,9 +73,9 @@ def made(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     folder, (images, labels) = tmp_path_factory.mktemp("made"), digits
     order = np.random.RandomState(0).permutation(len(images))
     train, test = order[:N_TRAIN], order[N_TRAIN:]
-    paths = {name: folder / name for name in ("images", "labels", "grid", "test_labels")} | {
-        "test_neighbors": folder / "test_neighbors.npz"
-    }
+    paths = {
+        name: folder / name for name in ("images", "labels", "classes", "grid", "test_labels")
+    } | {"test_neighbors": folder / "test_neighbors.npz"}
     for name in ("images", "labels", "test_labels"):
         paths[name] = folder / f"{name}.npy"
     save(paths["images"], images[train])
@@ -83,6 +83,8 @@ def made(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     save(paths["test_labels"], labels[test])
     indices, squared = nearest(images[test], images[train], 8)
     save_group(paths["test_neighbors"], indices=indices, squared_distances=squared)
+    names = {str(label): f"number {label}" for label in range(10)}
+    paths["classes"].write_text(json.dumps({"noun": "digit", "names": names}))
     paths["grid"].write_text('{"best": {"n_neighbors": 4, "weights": "distance"}}')
     return paths
 
@@ -268,11 +270,11 @@ def test_answers_are_the_classifiers(
     lines = capsys.readouterr().out.splitlines()
     answers = classifier.predict(forms(picture))
     assert [line.split(" (")[0] for line in lines] == [
-        f"{i}: {verdict(answer)}" for i, answer in enumerate(answers, 1)
+        f"{i}: {verdict(answer, classifier.classes)}" for i, answer in enumerate(answers, 1)
     ]
     main((path,), as_json=True, out=out, **made)
     (records,) = json.loads(capsys.readouterr().out).values()
-    assert [record["digit"] for record in records] == [answer.label for answer in answers]
+    assert [record["label"] for record in records] == [answer.label for answer in answers]
     assert [record["verdict"] for record in records] == [answer.verdict for answer in answers]
     with Image.open(out) as image:
         assert image.format == "PNG"
@@ -288,7 +290,9 @@ def test_a_training_image_is_itself_and_a_checkerboard_no_digit(made: dict[str, 
     own, alien = classifier.predict(np.stack([classifier.images[7], board.astype(np.uint8)]))
     assert (own.label, own.distance, own.neighbors[0]) == (classifier.labels[7], 0, 7)
     assert alien.verdict == "unlike any"
-    assert verdict(alien) == f"unlike any digit, nearest to {alien.label}"
+    assert (
+        verdict(alien, classifier.classes) == f"unlike any digit, nearest to number {alien.label}"
+    )
 
 
 def test_a_split_vote_is_unsure(made: dict[str, Any], digits: Mnist) -> None:
@@ -298,7 +302,9 @@ def test_a_split_vote_is_unsure(made: dict[str, Any], digits: Mnist) -> None:
     assert split
     for answer in split:
         assert answer.candidates[0] == answer.label
-        assert verdict(answer) == "unsure: " + " or ".join(map(str, answer.candidates))
+        assert verdict(answer, classifier.classes) == "unsure: " + " or ".join(
+            f"number {label}" for label in answer.candidates
+        )
     united = [answer for answer in answers if answer.votes == 4]
     assert {answer.verdict for answer in united} <= {"sure", "unlike any"}
 
