@@ -184,6 +184,7 @@ def test_it_says_of_which_data_it_is(clone: Clone, card: str, data: str, tmp_pat
     plots = clone.folder / "reports" / "plots"
     import_module("stages.report.model_card").main(
         tmp_path / "params.yaml",
+        clone.folder / "data" / "classes.json",
         metrics,
         plots / "class_counts.csv",
         plots / "confusion.csv",
