@@ -64,8 +64,12 @@ def main(
         test_neighbors: Their neighbours among the training images.
 
     Raises:
-        UserError: A picture was not read; the others are answered before.
+        UserError: A picture was not read, or its drawing not written; all others are answered.
     """
+    if not files:
+        raise UserError("name a picture: python -m predict photo.jpg")
+    if not out.name:
+        raise UserError("--out should be the name of a file")
     classifier = Classifier(images, labels, classes, grid, test_labels, test_neighbors)
     found, mistakes = {}, []
     for path in files:
@@ -88,16 +92,13 @@ def main(
         ]
         if not as_json:
             print(*([str(path)] if len(files) > 1 else []), *lines, sep="\n")
-        save_prediction(
-            out if len(files) == 1 else out.with_stem(f"{out.stem}-{number}"),
-            picture,
-            [digit.box for digit in digits],
-            forms,
-            answers,
-            classifier.images,
-            classifier.labels,
-            classifier.classes,
-        )
+        drawing = out if len(files) == 1 else out.with_stem(f"{out.stem}-{number}")
+        boxes = [digit.box for digit in digits]
+        known = classifier.images, classifier.labels, classifier.classes
+        try:
+            save_prediction(drawing, picture, boxes, forms, answers, *known)
+        except OSError as error:
+            mistakes.append(f"{drawing}: cannot be written: {error.strerror}")
     if as_json:
         print(json.dumps(records, indent=2))
     if mistakes:
@@ -105,6 +106,8 @@ def main(
 
 
 if __name__ == "__main__":
+    # A file may have a name that the terminal cannot show.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         tyro.cli(main, prog="python -m predict")
     except UserError as error:

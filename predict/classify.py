@@ -5,11 +5,12 @@ import json
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.arrays import load, load_group
+from stages.common.arrays import load
 from stages.common.errors import UserError
 from stages.neighbors.evaluate_neighbors import predictions
 from stages.neighbors.search import nearest
@@ -73,15 +74,25 @@ class Classifier:
         test_labels: Path,
         test_neighbors: Path,
     ) -> None:
+        sources = (images, labels, classes, grid, test_labels, test_neighbors)
+        for path in sources:
+            if not path.exists():
+                raise UserError(f"{path} is not there: make repro, or dvc pull")
         try:
             self.images, self.labels, truth = load(images), load(labels), load(test_labels)
             called = json.loads(classes.read_text(encoding="utf-8"))
             best = json.loads(grid.read_text(encoding="utf-8"))["best"]
-            tested = load_group(test_neighbors)
-        except FileNotFoundError as error:
-            raise UserError(f"{error.filename} is not there: make repro, or dvc pull") from error
-        names = {int(label): name for label, name in called["names"].items()}
-        self.classes = Classes(called["noun"], names)
+            # NumPy leaves a damaged file open that it has opened itself.
+            with test_neighbors.open("rb") as file, np.load(file) as arrays:
+                tested = dict(arrays)
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+            listed = ", ".join(map(str, sources))
+            raise UserError(f"damaged, one of {listed}: make verify, then make repro") from error
+        if len(self.images) != len(self.labels):
+            raise UserError(f"{images} and {labels} are not of one run: make repro")
+        self.classes = Classes(
+            called["noun"], {int(label): name for label, name in called["names"].items()}
+        )
         self.n_neighbors, self.weights = best["n_neighbors"], best["weights"]
         winners, votes = self._vote(tested)
         self.accuracies = [

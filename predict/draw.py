@@ -77,6 +77,7 @@ def save_prediction(
             fontproperties=BOLD,
             color=colour,
             va="center",
+            parse_math=False,
         )
         ax.text(x, y + 0.4, reasons(answer), fontproperties=SMALL, color="dimgray", va="center")
         _tile(ax, form, x, y + TITLE, colour, 2)
@@ -113,7 +114,15 @@ def _frame(ax: Axes, box: tuple[slice, slice], number: int, colour: str) -> None
 
 def _name(ax: Axes, text: str, x: float, y: float, colour: str, font: FontProperties) -> None:
     place = (x + 0.5, y + TITLE + 1 + NAME / 2)
-    ax.text(*place, text, fontproperties=font, color=colour, ha="center", va="center")
+    ax.text(
+        *place,
+        text,
+        fontproperties=font,
+        color=colour,
+        ha="center",
+        va="center",
+        parse_math=False,
+    )
 
 
 def _tile(ax: Axes, image: NDArray[np.uint8], x: float, y: float, colour: str, width: int) -> None:

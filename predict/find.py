@@ -55,8 +55,9 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             # Up to twice as many pixels as this warns of, Pillow reads a picture.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            # Odd metadata.
+            # Odd metadata, and values that are no numbers.
             warnings.simplefilter("ignore", UserWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
             with Image.open(path) as image:
                 # Of a JPEG, only an eighth of the pixels may then be decoded.
                 image.draft("RGB", (SIDE, SIDE))
@@ -71,7 +72,17 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise UserError(f"has more than {limit} megapixels: shrink it first") from error
     # What Pillow raises for damaged files.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        RuntimeError,
+        struct.error,
+    ) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise UserError(f"cannot be read: {error.strerror}") from error
         raise UserError(f"a damaged picture: {error}") from error
 
 

@@ -82,12 +82,14 @@ def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> 
         else:
             return mnist
     instead = (
-        f"`dvc exp run --temp` and `--queue` need -C PATH for each file and folder in {folder}"
-        if source in YOURS
-        else f"Put the four IDX files into {folder} (data.source: folder), or use 5,000 digits "
-        "(data.source: sample, split.n_train: 4000)"
+        f" Put the four IDX files into {folder} (data.source: folder), or use 5,000 digits "
+        "(data.source: sample, split.n_train: 4000)."
     )
-    raise UserError(f"No images. {'; '.join(failures)}. {instead}.")
+    if source in YOURS:
+        is_empty = not any(folder.glob("[!.]*"))
+        copied = f"-C PATH for each file and folder in {folder}"
+        instead = f" `dvc exp run --temp` and `--queue` need {copied}." * is_empty
+    raise UserError(f"No images. {'; '.join(failures)}.{instead}")
 
 
 def about(source: str, folder: Path) -> dict[str, Any]:

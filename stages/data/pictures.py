@@ -11,6 +11,8 @@ from PIL import Image, ImageOps
 from stages.data.sources import Mnist, SourceError
 
 SIDE = 28
+# Of the name of a class, as check_params has it for data.classes.
+MOST_CHARACTERS = 30
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 # What file managers leave, as .dvcignore has it; names that start with a dot are theirs, too.
 LEFT_BEHIND = {"Thumbs.db", "desktop.ini"}
@@ -48,7 +50,8 @@ def listing(folder: Path) -> Listing:
     """What ``train/CLASS/`` and ``test/CLASS/`` below a folder hold; ``test`` may be missing.
 
     Raises:
-        SourceError: There are not 2 to 256 classes, one is empty, or only in ``test``.
+        SourceError: There are not 2 to 256 classes, one is empty, only in ``test``, or has a name
+            that cannot be shown.
     """
     train, test = folder / "train", folder / "test"
     classes = [path.name for path in _inside(train)]
@@ -56,6 +59,12 @@ def listing(folder: Path) -> Listing:
         raise SourceError(
             f"{train} has {len(classes)} folders of pictures, but should have 2 to 256"
         )
+    for name in classes:
+        if not (name.strip() and name.isprintable() and len(name) <= MOST_CHARACTERS):
+            raise SourceError(
+                f"{train} has the folder {name!a}, but a name should be text of 1 to "
+                f"{MOST_CHARACTERS} characters that can be printed"
+            )
     tested = [path.name for path in _inside(test)] if test.exists() else []
     if unknown := sorted(set(tested) - set(classes)):
         raise SourceError(f"{test} has {unknown[0]}, which {train} has not")
@@ -88,6 +97,8 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         SourceError: The file is no PNG or JPEG, damaged, or of more pixels than Pillow trusts.
     """
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder: its pictures belong into {path.parent}")
     if path.suffix.lower() not in SUFFIXES:
         raise SourceError(f"{path} is no PNG or JPEG")
     try:

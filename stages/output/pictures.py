@@ -55,7 +55,8 @@ def draw_panels(
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, picture, title in zip(axes, pictures, lines, strict=True):
         ax.imshow(picture, cmap="binary", vmin=0, vmax=255, interpolation="nearest")
-        ax.set_title(title, fontproperties=FONT)
+        # A dollar is a dollar.
+        ax.set_title(title, fontproperties=FONT, parse_math=False)
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_color("lightgray")
     return figure

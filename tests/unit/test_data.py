@@ -204,7 +204,7 @@ def test_a_panel_has_the_first_chosen_and_then_blanks() -> None:
 def test_a_figure_is_ink_on_paper_and_the_same_bytes(tmp_path: Path, digits: Mnist) -> None:
     paths = tmp_path / "a.png", tmp_path / "b.png"
     for path in paths:
-        save_panels(path, [digits[0][0], digits[0][1]], ["one", "two"], 2, 2)
+        save_panels(path, [digits[0][0], digits[0][1]], ["one", r"$\frac$"], 2, 2)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     pixels = np.asarray(Image.open(paths[0]).convert("L"))
     assert pixels[0, 0] == 255

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages import check_params
 from stages.common.errors import UserError
 from stages.data import fetch
-from stages.data.pictures import pictures, read_picture
+from stages.data.pictures import MOST_CHARACTERS, pictures, read_picture
 from stages.data.sources import (
     IDX_FILES,
     PUBLISHED,
@@ -506,6 +507,13 @@ def unknown_in_test(folder: Path) -> None:
     save_pictures(folder / "test", np.zeros((1, 5, 5), np.uint8), np.array([2]), ".png")
 
 
+NO_NAMES = (" ", "a\nb", "\x1b[1m", "x" * 31, "\udcff")
+
+
+def of_name(name: str, folder: Path) -> None:
+    (folder / "train" / "class 1").rename(folder / "train" / name)
+
+
 def nothing(folder: Path) -> None:
     (folder / "train").rename(folder / "elsewhere")
 
@@ -518,13 +526,14 @@ def nothing(folder: Path) -> None:
         (cut_off, "class 1/x.png is no picture"),
         (other_format, "class 1/x.png is no picture"),
         (far_too_large, "class 1/x.png is no picture"),
-        (inner_folder, "class 1/x.png is no picture"),
+        (inner_folder, "class 1/x.png is a folder"),
         (empty_class, "train/class 7 is empty"),
         (empty_test_class, "test/class 1 is empty"),
         (class_that_is_a_file, "train/x.png is not a folder"),
         (one_class, "train has 1 folders of pictures, but should have 2 to 256"),
         (unknown_in_test, "test has class 2, which "),
         (nothing, "train is not a folder"),
+        *((partial(of_name, name), "a name should be text of 1 to 30") for name in NO_NAMES),
     ],
 )
 def test_pictures_that_cannot_be_learned_are_told(
@@ -538,7 +547,21 @@ def test_pictures_that_cannot_be_learned_are_told(
         fetch.fetch("pictures", tmp_path)
     assert line in str(error.value)
     assert "\n" not in str(error.value)
-    assert f"need -C PATH for each file and folder in {tmp_path}." in str(error.value)
+    assert "need -C PATH" not in str(error.value)
+
+
+@pytest.mark.parametrize("source", ["folder", "pictures"])
+def test_where_nothing_is_an_experiment_elsewhere_is_told_what_it_needs(
+    tmp_path: Path, source: str
+) -> None:
+    (tmp_path / ".gitignore").touch()
+    with pytest.raises(UserError, match="need -C PATH for each file and folder in") as error:
+        fetch.fetch(source, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_has_as_long_a_name_as_a_class() -> None:
+    assert MOST_CHARACTERS == check_params.MOST_CHARACTERS
 
 
 def test_what_is_written_of_a_source(tmp_path: Path) -> None:

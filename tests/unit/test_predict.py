@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import product
@@ -369,6 +370,49 @@ def test_what_cannot_be_read_is_told_in_one_line(
     )
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
     assert "megapixels" in mistake(made, picture)
+
+
+def test_what_the_pipeline_made_is_damaged_or_of_two_runs(
+    tmp_path: Path, made: dict[str, Any], whole: NDArray[np.uint8]
+) -> None:
+    picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
+    for name, path in made.items():
+        for length in (0, path.stat().st_size // 2):
+            damaged = tmp_path / path.name
+            damaged.write_bytes(path.read_bytes()[:length])
+            line = mistake(made | {name: damaged}, picture)
+            assert re.fullmatch("damaged, one of .+: make verify, then make repro", line)
+    fewer = tmp_path / "fewer.npy"
+    save(fewer, np.load(made["labels"])[1:])
+    assert mistake(made | {"labels": fewer}, picture).endswith("are not of one run: make repro")
+
+
+@pytest.mark.parametrize("where", ["", "folder", "file/x.png"])
+def test_an_output_that_cannot_be_written_is_told(
+    tmp_path: Path, made: dict[str, Any], whole: NDArray[np.uint8], where: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
+    with pytest.raises(UserError) as caught:
+        main((picture,), out=tmp_path / where if where else Path(), **made)
+    assert re.search(r"cannot be written: |should be the name of a file", str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_picture_nothing_is_no_success(made: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="name a picture"):
+        main((), **made)
+
+
+def test_a_dollar_in_the_name_of_a_class_is_a_dollar(
+    tmp_path: Path, made: dict[str, Any], whole: NDArray[np.uint8]
+) -> None:
+    called = {"noun": "image", "names": {str(label): r"$\frac$" for label in range(10)}}
+    (tmp_path / "classes.json").write_text(json.dumps(called))
+    picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
+    main((picture,), out=tmp_path / "x.png", **(made | {"classes": tmp_path / "classes.json"}))
+    assert (tmp_path / "x.png").is_file()
 
 
 def test_the_others_are_answered_before_a_mistake_is_told(

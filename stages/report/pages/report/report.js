@@ -13,7 +13,7 @@ for (const figure of document.querySelectorAll("[data-chart]")) {
 // The threshold: a slider over the points of a detector's precision/recall curve.
 const curve = Object.groupBy(rows(plots.precision_recall), (row) => row.model);
 const { model, point } = document.getElementById("threshold-form").elements;
-model.append(...Object.keys(curve).map((name) => new Option(name)));
+model.append(...Object.keys(curve).map((name) => new Option(name, name)));
 
 // Where the slider is, for each detector.
 const positions = {};
@@ -89,7 +89,7 @@ const chooseCell = () => {
 };
 
 for (const select of [actual, predicted]) {
-  select.append(...classes.map((name) => new Option(name)));
+  select.append(...classes.map((name) => new Option(name, name)));
   select.addEventListener("change", chooseCell);
 }
 const choose = (cell) => {
