@@ -113,7 +113,7 @@ def some(digits: Mnist, *, classes: str) -> tuple[NDArray, NDArray]:
 
 
 # As long as a name may be, and what no page may take for its own.
-NAMES = [f'{n} class, <b>&"quoted"</b>, {"x" * 10}'[:30] for n in range(47)]
+NAMES = [f'{n}  class $\\frac$ <b>&"q"</b>{"x" * 10}'[:30] for n in range(47)]
 
 
 def pages_have_room(page: Path, names: list[str]) -> None:
