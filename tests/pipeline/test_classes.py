@@ -203,7 +203,7 @@ def test_figures_are_right_whatever_the_classes(
     assert re.findall(r"\bnan\b|\{\{|\bNone\b", card) == []
     rows = re.findall(r"^\| (.+?) \| ([\d,]+) \| ([\d,]+) \| (\S+) \|", card, re.M)
     names = NAMES if named else list(map(str, known))
-    assert [name.replace("\\", "") for name, *_ in rows] == names
+    assert [re.sub(r"\\(.)", r"\1", name) for name, *_ in rows] == names
     said = np.load(tmp_path / "data" / "models" / "digits_sgd" / "predictions.npz")["predictions"]
     for label, (_, n_images, n_tested, recall) in zip(known, rows, strict=True):
         asked = test == label
