@@ -43,12 +43,7 @@ def main(
     /,
     as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
     out: Path = Path("prediction.png"),
-    images: Path = Path("data/augmented/images.npy"),
-    labels: Path = Path("data/augmented/labels.npy"),
-    classes: Path = Path("data/classes.json"),
-    grid: Path = Path("reports/metrics/grid.json"),
-    test_labels: Path = Path("data/test/labels.npy"),
-    test_neighbors: Path = Path("data/neighbors/test_in_augmented.npz"),
+    root: Path = Path(),
 ) -> None:
     """Say which digits pictures show, how sure that is, and draw what decided.
 
@@ -56,12 +51,7 @@ def main(
         files: Pictures of one digit or several.
         as_json: Print JSON.
         out: The PNG to write; of several pictures, with their number in its name.
-        images: The training images.
-        labels: Their digits.
-        classes: The names of the labels.
-        grid: The metrics of the grid, whose winner answers.
-        test_labels: The digits of the test images, which tell how sure an answer is.
-        test_neighbors: Their neighbours among the training images.
+        root: The pipeline's folder.
 
     Raises:
         UserError: A picture was not read, or its drawing not written; all others are answered.
@@ -70,7 +60,7 @@ def main(
         raise UserError("name a picture: python -m predict photo.jpg")
     if not out.name:
         raise UserError("--out should be the name of a file")
-    classifier = Classifier(images, labels, classes, grid, test_labels, test_neighbors)
+    classifier = Classifier(root)
     found, mistakes = {}, []
     for path in files:
         try:

@@ -4,11 +4,12 @@ import io
 import json
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from ruamel.yaml import YAML
 
 from stages.common.arrays import load
 from stages.common.errors import UserError
@@ -18,6 +19,36 @@ from stages.neighbors.search import nearest
 # An answer is sure if, of the test images with such votes, at least so many got a right one, and
 # if no more than a thousandth of them is as far from all training images.
 SURE, FARTHEST = 0.9, 0.999
+
+
+def variables(root: Path) -> dict[str, Any]:
+    """The paths of the pipeline in a folder, by their names in ``dvc.yaml``."""
+    paths: dict[str, Any] = YAML(typ="safe").load(root / "dvc.yaml")["vars"][0]
+    return paths
+
+
+class Made(NamedTuple):
+    """The files that the classifier takes of what the pipeline makes."""
+
+    images: Path
+    labels: Path
+    classes: Path
+    grid: Path
+    test_labels: Path
+    test_neighbors: Path
+
+
+def made(root: Path) -> Made:
+    """Those of the pipeline in a folder."""
+    of = variables(root)
+    return Made(
+        root / of["augmented"]["images"],
+        root / of["augmented"]["labels"],
+        root / of["classes"],
+        root / of["metrics"] / "grid.json",
+        root / of["test"]["labels"],
+        root / of["nearest"] / "test_in_augmented.npz",
+    )
 
 
 class Classes(NamedTuple):
@@ -61,23 +92,19 @@ def reasons(answer: Answer) -> str:
 class Classifier:
     """The grid's winner on the augmented training set, as the pipeline has evaluated it.
 
+    Args:
+        root: The pipeline's folder.
+
     Raises:
-        UserError: What the pipeline makes is not there.
+        UserError: What the pipeline makes is not there, damaged, or of two runs.
     """
 
-    def __init__(
-        self,
-        images: Path,
-        labels: Path,
-        classes: Path,
-        grid: Path,
-        test_labels: Path,
-        test_neighbors: Path,
-    ) -> None:
-        sources = (images, labels, classes, grid, test_labels, test_neighbors)
-        for path in sources:
+    def __init__(self, root: Path) -> None:
+        paths = made(root)
+        for path in paths:
             if not path.exists():
                 raise UserError(f"{path} is not there: make repro, or dvc pull")
+        images, labels, classes, grid, test_labels, test_neighbors = paths
         try:
             self.images, self.labels, truth = load(images), load(labels), load(test_labels)
             called = json.loads(classes.read_text(encoding="utf-8"))
@@ -86,7 +113,7 @@ class Classifier:
             with test_neighbors.open("rb") as file, np.load(file) as arrays:
                 tested = dict(arrays)
         except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-            listed = ", ".join(map(str, sources))
+            listed = ", ".join(map(str, paths))
             raise UserError(f"damaged, one of {listed}: make verify, then make repro") from error
         if len(self.images) != len(self.labels):
             raise UserError(f"{images} and {labels} are not of one run: make repro")

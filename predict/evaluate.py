@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from predict.classify import Classifier
+from predict.classify import Classifier, variables
 from predict.find import find_digits, mnist_form
 from stages.common.arrays import load
 from stages.common.errors import UserError
@@ -78,20 +78,13 @@ def report(name: str, correct: NDArray[np.bool_], counts: NDArray[np.intp]) -> N
     print(f"{name}: {correct.mean():.4f} right, {np.sum(counts != 1)} without just one digit")
 
 
-def main(
-    images: Path = Path("data/augmented/images.npy"),
-    labels: Path = Path("data/augmented/labels.npy"),
-    classes: Path = Path("data/classes.json"),
-    grid: Path = Path("reports/metrics/grid.json"),
-    test_images: Path = Path("data/test/images.npy"),
-    test_labels: Path = Path("data/test/labels.npy"),
-    test_neighbors: Path = Path("data/neighbors/test_in_augmented.npz"),
-) -> None:
-    """Print both accuracies, and what the verdicts are worth."""
-    classifier = Classifier(images, labels, classes, grid, test_labels, test_neighbors)
+def main(root: Path = Path()) -> None:
+    """Print both accuracies, and what the verdicts are worth, by the pipeline in ``root``."""
+    classifier = Classifier(root)
+    test_images, test_labels = (load(root / path) for path in variables(root)["test"].values())
     rng = np.random.default_rng(SEED)
-    chosen = np.sort(rng.choice(len(load(test_labels)), N_PHOTOS, replace=False))
-    clean, truth = load(test_images)[chosen], load(test_labels)[chosen]
+    chosen = np.sort(rng.choice(len(test_labels), N_PHOTOS, replace=False))
+    clean, truth = test_images[chosen], test_labels[chosen]
     scans = load_digits()
     photographed, counts = forms([photo(digit, rng) for digit in clean])
     half = len(scans.target) // 2

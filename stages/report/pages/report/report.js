@@ -215,7 +215,7 @@ const examples = classes
   .flatMap((name, i) => imagesOf(i, i).map((image, nth) => ({ name, image, nth })))
   .sort((a, b) => a.nth - b.nth);
 example.max = examples.length - 1;
-example.value = examples.findIndex(({ name }) => name === String(target));
+example.value = examples.findIndex(({ name }) => name === target);
 const showExample = () => {
   const { name, image } = examples[example.value];
   example.setAttribute("aria-valuetext", `${a}${name}, ${Number(example.value) + 1} of ${examples.length}`);
