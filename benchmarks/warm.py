@@ -55,6 +55,9 @@ EDITS: dict[str, list[Edit]] = {
         "grid.n_neighbors", [2, 3], [3, 6], [4, 7], [5, 8], [6, 9]
     ),
     "`errors.pair`": values("errors.pair", [0, 6], [1, 7], [2, 8], [4, 9], [5, 8]),
+    "`data.classes`": values(
+        "data.classes", *([f"{kind} {n}" for n in range(10)] for kind in ("class", "kind", "sort"))
+    ),
     "`multilabel.large_from`": values("multilabel.large_from", 3, 4, 5, 6, 8),
     "`denoise.high`": values("denoise.high", 80, 90, 110),
     "`forest.n_estimators`": values("forest.n_estimators", 101),

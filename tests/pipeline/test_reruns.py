@@ -39,6 +39,7 @@ EDITS: dict[str, list[Edit]] = {
         value(grid__n_neighbors=[2, 9]),
     ],
     "`errors.pair`": [value(errors__pair=[4, 9])],
+    "`data.classes`": [value(data__classes=[f"class {n}" for n in range(10)])],
     "`multilabel.large_from`": [value(multilabel__large_from=6)],
     "`denoise.high`": [value(denoise__high=80)],
     "`forest.n_estimators`": [value(forest__n_estimators=12)],
