@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from stages.common.errors import UserError
-from stages.data.pictures import on_white
+from stages.data.upright import upright
 
 AT_MOST = 60
 # Pixels of the longer side: of what is looked at, and of what the paper's shade is estimated from.
@@ -88,7 +88,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def _upright(image: Image.Image) -> NDArray[np.uint8]:
-    image = on_white(image)
+    image = upright(image)
     if image.mode[0] in "IF":
         # Pillow would cut off what is above 255.
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from stages.data.sources import Mnist, SourceError
+from stages.data.upright import upright
 
 SIDE = 28
 # Of the name of a class, as check_params has it for data.classes.
@@ -77,15 +78,6 @@ def listing(folder: Path) -> Listing:
     )
 
 
-def on_white(image: Image.Image) -> Image.Image:
-    """A picture turned upright by its EXIF orientation, white where it is transparent."""
-    image = ImageOps.exif_transpose(image)
-    if not image.has_transparency_data:
-        return image
-    image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-
-
 def _grey(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # 16 bits, which Pillow would cut off.
@@ -111,7 +103,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as image:
-                grey = _grey(on_white(image))
+                grey = _grey(upright(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
         raise SourceError(f"{path} is no picture: {error}") from error
     pixels = np.asarray(grey)
