@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from stages.common.errors import UserError
-from stages.data.upright import upright
 
 AT_MOST = 60
 # Pixels of the longer side: of what is looked at, and of what the paper's shade is estimated from.
@@ -88,12 +87,15 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def _upright(image: Image.Image) -> NDArray[np.uint8]:
-    image = upright(image)
+    image = ImageOps.exif_transpose(image)
     if image.mode[0] in "IF":
         # Pillow would cut off what is above 255.
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         low, high = values.min(), values.max()
         image = Image.fromarray(((values - low) * (255 / max(high - low, 1))).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
     image.thumbnail((SIDE, SIDE), reducing_gap=2)
     return np.asarray(image)

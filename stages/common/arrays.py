@@ -2,8 +2,10 @@
 
 import errno
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,14 @@ def load_group(path: Path) -> dict[str, NDArray]:
 
 
 def save_group(path: Path, **arrays: NDArray) -> None:
-    """Write named arrays to a ``.npz`` file; the same arrays give the same bytes."""
+    """Write named arrays to a ``.npz`` file; the same arrays give the same bytes.
+
+    Not so :func:`numpy.savez`, which leaves room for 4 GB and more in the header of each array:
+    what stands in it, Python 3.11.4 has changed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, allow_pickle=False, **arrays)
+    with ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            content = BytesIO()
+            np.save(content, array, allow_pickle=False)
+            archive.writestr(ZipInfo(f"{name}.npy"), content.getvalue())

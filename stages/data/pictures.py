@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from stages.data.sources import Mnist, SourceError
-from stages.data.upright import upright
 
 SIDE = 28
 # Of the name of a class, as check_params has it for data.classes.
@@ -82,6 +81,9 @@ def _grey(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # 16 bits, which Pillow would cut off.
         return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("L")
 
 
@@ -103,7 +105,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as image:
-                grey = _grey(upright(image))
+                grey = _grey(ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
         raise SourceError(f"{path} is no picture: {error}") from error
     pixels = np.asarray(grey)

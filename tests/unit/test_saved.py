@@ -1,6 +1,7 @@
 """A saved model: what is read from it, the same bytes, and nothing of this repository."""
 
 import pickle
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
 
+from stages.common.arrays import save_group
 from stages.data.sources import Mnist
 from stages.models import dummy, forest, sgd
 from stages.models.fit import plain
@@ -83,3 +86,22 @@ def test_another_model_gives_other_bytes(digits: Mnist, tmp_path: Path) -> None:
     model.coef_[0, 0] = np.nextafter(model.coef_[0, 0], 1)
     save_model(tmp_path / "other", model)
     assert (tmp_path / "one").read_bytes() != (tmp_path / "other").read_bytes()
+
+
+def test_headers_are_those_that_every_python_writes(tmp_path: Path) -> None:
+    """Without the fields for 4 GB and more, in which Pythons of 3.11 differ."""
+    group = {"scores": np.linspace(0, 1, 7), "n": np.array(3), "classes": np.array([False, True])}
+    save_group(tmp_path / "group.npz", **group)
+    save_model(tmp_path / "model.skops", DummyClassifier().fit([[0], [1]], [0, 1]))
+    for path in (tmp_path / "group.npz", tmp_path / "model.skops"):
+        content = path.read_bytes()
+        with ZipFile(path) as archive:
+            for info in archive.infolist():
+                header = content[info.header_offset :][:30]
+                version, n_extra = struct.unpack("<4xH22xH", header)
+                assert (version, n_extra, info.extract_version, info.extra) == (20, 0, 20, b"")
+    with np.load(tmp_path / "group.npz") as loaded:
+        assert list(loaded) == list(group)
+        for name, array in group.items():
+            np.testing.assert_array_equal(loaded[name], array)
+            assert loaded[name].dtype == array.dtype
