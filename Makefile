@@ -54,7 +54,7 @@ LIBRARIES = $(shell cut -d: -f1 stages/libraries.yaml)
 
 # One version of each library for every Python, so that the results are the same.
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra cluster --extra dev --extra s3 --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate \
 		--custom-compile-command 'make lock' --output-file requirements.txt --upgrade
 	sed -nE 's/^($(subst $() ,|,$(LIBRARIES)))==([^ ]+).*/\1: "\2"/p' requirements.txt > stages/libraries.yaml
