@@ -3,15 +3,16 @@
 # make verify  remove what a kill or a failing disk has damaged; repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make compare what differs from BASE (main), as Markdown for a pull request: compare.md
+# make merge   BRANCH into this one; the results that both changed are made again
 # make predict which digits IMAGE shows, and why: prediction.png
 # make notebook brings the notebook and its text together, without outputs
 # make lock    pin the newest versions that pyproject.toml allows
-.PHONY: repro test verify check compare predict notebook lock
+.PHONY: repro test verify check compare merge predict notebook lock
 
 PYTHON ?= python3
 BASE ?= main
 # Make would read it as its own language: of a$b, a; of $(shell ...), what that prints.
-unexport BASE IMAGE
+unexport BASE BRANCH IMAGE
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 repro: .venv/.installed
@@ -32,6 +33,14 @@ check: .venv/.installed
 # A branch may have any name, so that neither make nor the shell must read it.
 compare: .venv/.installed
 	@python -m compare '$(subst ','\'',$(value BASE))'
+
+# In a rebase, a cherry-pick or a stash, git says how it goes on.
+merge: .venv/.installed
+	@python -m merge -- '$(subst ','\'',$(value BRANCH))'
+	@$(MAKE) --no-print-directory repro
+	@git add --all dvc.lock reports
+	@if git rev-parse --quiet --verify MERGE_HEAD > /dev/null; \
+		then git commit --no-edit --cleanup=strip; else git status; fi
 
 predict: .venv/.installed
 	@$(if $(value IMAGE),,$(error name a picture: make predict IMAGE=photo.jpg))
