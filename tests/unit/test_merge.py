@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -212,7 +213,7 @@ def test_a_line_that_both_edited_is_for_the_user(project: Project) -> None:
 def test_what_it_names_can_be_copied(project: Project) -> None:
     name = "it's \t ä.py"
     for branch in ("here", "there"):
-        project.branch(branch, lambda project, text=branch: project.write(name, text))
+        project.branch(branch, partial(Project.write, name=name, text=branch))
     project.git("checkout", "--quiet", "there")
     assert "'it'\"'\"'s \t ä.py'" in project.refuses("here")
 
