@@ -34,7 +34,8 @@ def branches(clone: Clone) -> Iterator[Clone]:
     clone.commit("grid")
     yield clone
     clone.run("git", "checkout", "--quiet", "--force", "main")
-    clone.run("git", "branch", "--quiet", "-D", "thresholds", "grid", "merged", "once", "code")
+    made = set(clone.run("git", "branch", "--format=%(refname:short)").split()) - {"main"}
+    clone.run("git", "branch", "--quiet", "-D", *made)
     clone.dvc("checkout")
 
 

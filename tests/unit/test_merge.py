@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.support import ROOT
 
@@ -52,24 +53,24 @@ class Project:
     def read(self, name: str) -> str:
         return (self.folder / name).read_text()
 
-    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "GIT_EDITOR": "true"}
         return subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
 
     def git(self, *command: str) -> str:
-        done = self._run("git", *command)
+        done = self.run("git", *command)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def stops(self, *command: str) -> None:
         """Git does, at a conflict."""
-        assert self._run("git", *command).returncode == 1
+        assert self.run("git", *command).returncode == 1
 
     def make(self, branch: str | None = None) -> subprocess.CompletedProcess[str]:
         arguments = [] if branch is None else [f"BRANCH={branch}"]
-        return self._run("make", "--no-print-directory", "merge", *arguments)
+        return self.run("make", "--no-print-directory", "merge", *arguments)
 
     def refuses(self, branch: str | None = None) -> str:
         """The one line that ``make merge`` says and fails with, and make's own."""
@@ -84,7 +85,7 @@ class Project:
 
     def commit(self, message: str) -> None:
         """Run the pipeline, and commit what there is."""
-        assert self._run(str(self.folder / ".venv" / "bin" / "dvc")).returncode == 0
+        assert self.run(str(self.folder / ".venv" / "bin" / "dvc")).returncode == 0
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
@@ -144,6 +145,15 @@ def test_where_one_side_stands_still_git_does_all(project: Project) -> None:
     assert project.git("rev-parse", "HEAD") == project.git("rev-parse", "last")
 
 
+def test_results_are_made_before_the_commit_where_nothing_conflicts(project: Project) -> None:
+    project.git("checkout", "--quiet", "-b", "lazy", "main")
+    project.edit("i")
+    project.git("commit", "--quiet", "--all", "--message", "results not made")
+    project.git("checkout", "--quiet", "first")
+    assert project.make("lazy").returncode == 0
+    project.is_of("a", "i")
+
+
 def test_without_our_command_it_is_dvc_repro_and_a_commit(project: Project) -> None:
     project.stops("merge", "last")
     # Nothing in conflict has lines of both, and DVC can read its file.
@@ -179,7 +189,7 @@ def test_it_goes_on_where_git_has_stopped(project: Project, what: str) -> None:
 def test_it_goes_on_after_a_stash(project: Project) -> None:
     project.git("checkout", "--quiet", "last")
     project.edit("a")
-    project._run(str(project.folder / ".venv" / "bin" / "dvc"))
+    project.run(str(project.folder / ".venv" / "bin" / "dvc"))
     project.git("stash")
     project.edit("c")
     project.commit("meanwhile")
@@ -227,7 +237,9 @@ def test_an_edit_that_is_not_committed_comes_first(project: Project) -> None:
 def test_what_git_refuses_is_gits_to_say(project: Project) -> None:
     assert project.refuses("nowhere") == "merge: nowhere - not something we can merge"
     assert project.refuses() == "name a branch: make merge BRANCH=main"
-    assert project.refuses("--abort").startswith("merge: --abort - not something")
+    for hostile in ("--abort", "$(shell touch ran)", "'; touch ran; '", "`touch ran`"):
+        assert project.refuses(hostile) == f"merge: {hostile} - not something we can merge"
+        assert not (project.folder / "ran").exists()
 
 
 def test_a_stage_that_one_side_removed_leaves_no_report(project: Project) -> None:
@@ -243,6 +255,37 @@ def test_a_stage_that_one_side_removed_leaves_no_report(project: Project) -> Non
     project.git("checkout", "--quiet", "-b", "swapped", "renamed")
     assert project.make("first").returncode == 0
     assert project.tree() == project.tree("first")
+
+
+def test_a_run_that_fails_is_gone_on_with(project: Project) -> None:
+    project.git("checkout", "--quiet", "last")
+    project.git("rm", "--quiet", "reports/b.json")
+    project.git("commit", "--quiet", "--message", "without")
+    project.git("checkout", "--quiet", "first")
+    project.write(".venv/bin/dvc", "#!/bin/sh\nexit 1\n")
+    before = project.git("rev-parse", "HEAD")
+    assert project.make("last").returncode != 0
+    assert project.git("rev-parse", "HEAD") == before
+    project.write(".venv/bin/dvc", DVC)
+    assert project.make("last").returncode == 0
+    project.is_of("a", "i")
+
+
+def test_a_merge_by_lines_as_githubs_is_refused_by_the_workflow(project: Project) -> None:
+    workflow = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "compare.yml")
+    steps = {step.get("name"): step for step in workflow["jobs"]["compare"]["steps"]}
+    check = ("bash", "-e", "-c", steps["dvc.lock is of one run"]["run"])
+    project.write(".git/info/attributes", "* merge\n")
+    project.git("merge", "--no-edit", "last")
+    assert project.read("dvc.lock") == project.read("params.yaml")
+    assert project.run(*check).returncode == 1
+    (project.folder / ".git" / "info" / "attributes").unlink()
+    project.git("checkout", "--quiet", "-B", "first", "first^")
+    assert project.make("last").returncode == 0
+    for base in ("last", "main"):
+        project.git("checkout", "--quiet", "--detach", base)
+        project.git("merge", "--no-ff", "--no-edit", "first")
+        assert project.run(*check).returncode == 0
 
 
 @pytest.mark.parametrize("ours", [True, False])
