@@ -80,8 +80,8 @@ np.set_printoptions(legacy="1.25")  # 0.5 and not np.float64(0.5)
 params = read(Path("params.yaml"), "")
 data, models, neighbors = Path("data"), Path("data/models"), Path("data/neighbors")
 metrics = {
-    str(path.relative_to("reports/metrics")): json.loads(path.read_text(encoding="utf-8"))
-    for path in Path("reports/metrics").rglob("*.json")
+    str(path.relative_to("data/metrics")): json.loads(path.read_text(encoding="utf-8"))
+    for path in Path("data/metrics").rglob("*.json")
 }
 
 # %% [markdown]

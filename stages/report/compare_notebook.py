@@ -1,8 +1,11 @@
-"""Stage compare_notebook: every printed figure of the notebook beside this run's."""
+"""Stage compare_notebook: every printed figure of the notebook beside this run's.
+
+And the summary of the run, which takes no second start of Python after every edit.
+"""
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +14,9 @@ from stages.common.errors import UserError
 from stages.common.params import read
 
 Value: TypeAlias = bool | int | float
+Summary: TypeAlias = dict[str, float]
+
+FACTORS = {"percent": 100, "grey_levels": 1}
 
 
 @dataclass
@@ -20,7 +26,7 @@ class Row:
     cell: str
     figure: str
     file: str
-    """Below the reports folder: JSON or CSV."""
+    """JSON of the metrics or CSV of a plot."""
     keys: Sequence[str]
     """Dotted keys of the JSON, or columns of the CSV."""
     notebook: Sequence[Value] | None = None
@@ -32,18 +38,18 @@ class Row:
     """If it has moved with scikit-learn since: the ``reason``, and what it is ``now``."""
 
 
-def find(reports: Path, file: str, keys: Sequence[str]) -> list[Value | None]:
+def find(folder: Path, file: str, keys: Sequence[str]) -> list[Value | None]:
     """This run's values.
 
     Args:
-        reports: The reports folder.
+        folder: Where the file is.
         file: A JSON or CSV file below it.
         keys: Dotted keys of the JSON, or columns of the CSV.
 
     Returns:
         One value a key, ``None`` where there is no such key; or all numbers of the columns.
     """
-    path = reports / file
+    path = folder / file
     if path.suffix == ".csv":
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
         return [float(row[key]) for key in keys for row in rows]
@@ -63,7 +69,7 @@ def agree(ours: list[Value | None], theirs: Sequence[Value], decimals: int) -> b
     )
 
 
-def verdict(row: Row, ours: list[Value | None], reports: Path) -> str:
+def verdict(row: Row, ours: list[Value | None], metrics: Path) -> str:
     """``same``, ``drift: reason`` or ``differs``."""
     if row.notebook is not None and agree(ours, row.notebook, row.decimals):
         return "same"
@@ -71,7 +77,7 @@ def verdict(row: Row, ours: list[Value | None], reports: Path) -> str:
         return f"drift: {row.drift['reason']}"
     if row.above is not None:
         floors = (
-            find(reports, row.above["file"], [row.above["key"]])
+            find(metrics, row.above["file"], [row.above["key"]])
             if isinstance(row.above, dict)
             else [row.above]
         )
@@ -109,27 +115,59 @@ def _notebook_text(row: Row) -> str:
     return f"above {row.above}"
 
 
-def main(params: Path, figures: Path, data: Path, reports: Path, out: Path) -> None:
-    """Write the table as CSV: ``cell``, ``figure``, ``notebook``, ``this_run`` and ``verdict``.
+def summarise(summarised: Mapping[str, Mapping[str, Mapping[str, str]]], metrics: Path) -> Summary:
+    """The figures that runs are compared by.
+
+    Args:
+        summarised: ``file`` and ``key`` of each figure, by its name, by its unit.
+        metrics: The folder of the files.
+
+    Returns:
+        Each figure by its name, to two decimals; one that does not exist in this run is left out.
+    """
+    return {
+        name: round(value * FACTORS[unit], 2)
+        for unit, figures in summarised.items()
+        for name, of in figures.items()
+        for value in find(metrics, of["file"], [of["key"]])
+        if value is not None
+    }
+
+
+def main(
+    params: Path,
+    figures: Path,
+    summarised: Path,
+    metrics: Path,
+    plots: Path,
+    table: Path,
+    summary: Path,
+) -> None:
+    """Write the summary as JSON, and the table as CSV.
+
+    The columns of the table are ``cell``, ``figure``, ``notebook``, ``this_run`` and ``verdict``.
 
     Raises:
         UserError: A figure differs although data and parameters are the notebook's.
     """
+    summary.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(summarise(read(summarised, ""), metrics), indent=2, allow_nan=False)
+    summary.write_text(text + "\n", encoding="utf-8")
     theirs = read(figures, "")
     edited = changed(theirs["params"], read(params, ""))
     why = f"not the notebook's {', '.join(edited)}" if edited else ""
-    is_mnist = json.loads(data.read_text(encoding="utf-8"))["is_mnist"]
+    (is_mnist,) = find(metrics, "data.json", ["is_mnist"])
     differing = []
-    with out.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["cell", "figure", "notebook", "this_run", "verdict"])
+    with table.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["cell", "figure", "notebook", "this_run", "verdict"])
         for row in (Row(**values) for values in theirs["figures"]):
-            ours = find(reports, row.file, row.keys)
+            ours = find(plots if row.file.endswith(".csv") else metrics, row.file, row.keys)
             # Of other data, a figure could be the same only by chance.
-            status = verdict(row, ours, reports) if is_mnist else "not the notebook's data"
+            status = verdict(row, ours, metrics) if is_mnist else "not the notebook's data"
             if status == "differs":
                 differing.append(f"{row.cell} {row.figure}")
                 status += f": {why}" if why else ""
-            table.writerow([row.cell, row.figure, _notebook_text(row), _text(ours), status])
+            rows.writerow([row.cell, row.figure, _notebook_text(row), _text(ours), status])
     if differing and not why:
-        raise UserError(f"{out}: differs from the notebook: {'; '.join(differing)}")
+        raise UserError(f"{table}: differs from the notebook: {'; '.join(differing)}")

@@ -44,7 +44,7 @@ def run(clone: Clone, folder: Path, images: NDArray, labels: NDArray, **values: 
 
 def metrics(folder: Path) -> dict[str, Any]:
     """All metrics by their file, without those of the data and of the two labels a digit."""
-    top = folder / "reports" / "metrics"
+    top = folder / "data" / "metrics"
     paths = {str(path.relative_to(top)): path for path in sorted(top.rglob("*.json"))}
     assert len(paths) > 10
     others = {"data.json", "multilabel.json"}

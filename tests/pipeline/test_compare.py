@@ -95,7 +95,7 @@ def test_what_differs_is_there_and_nothing_else(workspace: Clone) -> None:
     rows = {(file, key): rest for file, key, *rest in found["Metrics"][1:]}
     assert len(rows) == len(found["Metrics"]) - 1
     assert list(rows) == sorted(key for key in before if before[key] != after[key])
-    assert ("reports/metrics/binary/sgd.json", "operating_point.precision") in rows
+    assert list(rows) == [("reports/metrics/summary.json", "r@p")]
     for key, (old, new, change) in rows.items():
         assert (old, new) == (str(before[key]), str(after[key]))
         assert float(change) == pytest.approx(after[key] - before[key], rel=1e-5)
@@ -191,7 +191,7 @@ def test_a_revision_runs_nothing(workspace: Clone, base: str) -> None:
 
 
 def test_what_cannot_be_read_is_not_compared(workspace: Clone) -> None:
-    (workspace.folder / "reports" / "metrics" / "grid.json").write_text("{")
+    (workspace.folder / "reports" / "metrics" / "summary.json").write_text("{")
     with pytest.raises(subprocess.CalledProcessError) as failed:
         compare(workspace)
     assert failed.value.stderr == "some metrics or plots are missing or damaged: run dvc repro\n"

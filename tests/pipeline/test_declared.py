@@ -148,7 +148,7 @@ def test_dvc_sees_every_file_of_a_declared_folder(clone: Clone) -> None:
         if "nfiles" in dep
     }
     assert seen == {path: len(files(clone, path)) for path in seen}
-    assert {"stages/common", "stages/output", ".dvc/plots", "reports/metrics"} <= set(seen)
+    assert {"stages/common", "stages/output", ".dvc/plots", "data/metrics"} <= set(seen)
 
 
 @pytest.mark.parametrize("file", sorted(PARAMETER_FILES))

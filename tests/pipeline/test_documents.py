@@ -13,24 +13,20 @@ from ruamel.yaml import YAML
 from sklearn.naive_bayes import GaussianNB
 
 from stages.data.sources import Mnist
-from stages.report.compare_notebook import find
 from tests.support import ROOT
 from tests.support.dag import NAMES, edges
 from tests.support.documents import section
 
 
-def test_the_results_are_those_of_the_reports() -> None:
+def test_the_results_are_the_summary_and_name_what_they_are_of() -> None:
     rows = re.findall(
-        r"^\| (.+) \| \[(.+\.json)\]\(.+\) `(.+)` \| (.+) \|$",
-        section("README.md", "Results"),
-        re.M,
+        r"^\| `(.+)` \| .+ \| `(.+)` `(.+)` \| (.+) \|$", section("README.md", "Results"), re.M
     )
-    assert len(rows) > 10
-    for what, file, key, shown in rows:
-        (value,) = find(ROOT / "reports" / "metrics", file, (key,))
-        assert isinstance(value, int | float), what
-        decimals = len(shown.partition(".")[2])
-        assert f"{value:.{decimals}f}" == shown, what
+    summary = json.loads((ROOT / "reports" / "metrics" / "summary.json").read_text())
+    assert {key: float(shown) for key, *_, shown in rows} == summary
+    units = YAML(typ="safe").load(ROOT / "stages" / "report" / "summary.yaml").values()
+    of = {key: (of["file"], of["key"]) for figures in units for key, of in figures.items()}
+    assert {key: (file, path) for key, file, path, _ in rows} == of
 
 
 def test_the_speed_table_is_what_the_benchmark_printed() -> None:
@@ -107,8 +103,8 @@ def test_every_key_it_names_is_in_params() -> None:
 
 
 def test_committed_reports_are_of_the_full_mnist() -> None:
-    data: Any = json.loads((ROOT / "reports" / "metrics" / "data.json").read_text())
-    assert data == {"images": 70000, "pixels": 784, "is_mnist": True}
+    table = (ROOT / "reports" / "notebook.csv").read_text()
+    assert '"images, pixels of each","70000, 784","70000, 784",same' in table
 
 
 def test_pre_commit_has_the_pinned_ruff() -> None:

@@ -173,7 +173,7 @@ def damage(path: Path, silently: bool) -> None:
         os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
-@pytest.mark.parametrize("path", ["data/train/labels.npy", "reports/metrics/binary/sgd.json"])
+@pytest.mark.parametrize("path", ["data/train/labels.npy", "reports/metrics/summary.json"])
 def test_a_damaged_output_is_made_again(clone: Clone, path: str) -> None:
     damage(clone.folder / path, silently=False)
     clone.repro()

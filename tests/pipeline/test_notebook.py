@@ -82,7 +82,7 @@ def test_a_notebook_is_its_text_with_nothing_run(path: Path) -> None:
 
 
 def test_it_computes_what_the_reports_have(clone: Clone) -> None:
-    folder, metrics = clone.folder / "notebooks", clone.folder / "reports" / "metrics"
+    folder, metrics = clone.folder / "notebooks", clone.folder / "data" / "metrics"
     asked = f"[{', '.join(FIGURES.values())}]"
     *outputs, computed = run(jupytext.read(CHAPTER_3).cells, folder, asked)
     reported = [find(metrics, file, (key,))[0] for file, key in FIGURES]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.clone import Clone
 
+SUMMARY = "reports/metrics/summary.json"
+
 
 def test_every_output_is_there(clone: Clone) -> None:
     assert "up to date" in clone.dvc("status").stdout
@@ -43,9 +45,13 @@ def test_a_threshold_reruns_what_reads_it(clone: Clone) -> None:
     }
     after = clone.metrics("binary/sgd.json")["operating_point"]
     assert after["precision"] >= 0.95 > before["precision"]
-    changed = clone.dvc("metrics", "diff", "main").stdout
-    assert "operating_point.threshold" in changed
-    assert "operating_point.threshold" in clone.dvc("metrics", "diff", "main", "--md").stdout
+    changed = json.loads(clone.dvc("metrics", "diff", "--json", "main").stdout)
+    assert {file: list(keys) for file, keys in changed.items()} == {SUMMARY: ["r@p"]}
+    # What is no metric for DVC is compared by its path.
+    of_sgd = "data/metrics/binary/sgd.json"
+    compared = ("metrics", "diff", "--json", "main", "--targets", of_sgd)
+    (detail,) = json.loads(clone.dvc(*compared).stdout).values()
+    assert set(detail) == {f"operating_point.{key}" for key in before}
     assert "binary.thresholds.precision" in clone.dvc("params", "diff", "main").stdout
     clone.undo()
 
@@ -108,8 +114,8 @@ def test_an_experiment(clone: Clone) -> None:
 
 
 def test_metrics_and_plots_are_shown(clone: Clone) -> None:
-    table = clone.dvc("metrics", "show", "--md").stdout
-    assert "reports/metrics/binary/forest.json" in table
+    (shown,) = json.loads(clone.dvc("metrics", "show", "--json").stdout).values()
+    assert list(shown["data"]) == [SUMMARY]
     clone.dvc("plots", "show", "--out", "plots")
     page = (clone.folder / "plots" / "index.html").read_text()
     assert "<DVC_METRIC" not in page

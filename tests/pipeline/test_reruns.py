@@ -114,8 +114,9 @@ LEFT_BY_OTHERS = (
 
 
 def test_what_editors_and_file_managers_leave_runs_nothing(clone: Clone) -> None:
-    folders = [clone.folder / name for name in ("stages/common", "stages/output", ".dvc/plots")]
-    folders += [clone.folder / "reports" / name for name in ("metrics", "plots", "pictures")]
+    code = ("stages/common", "stages/output", ".dvc/plots")
+    made = ("data/metrics", "reports/plots", "reports/pictures")
+    folders = [clone.folder / name for name in (*code, *made)]
     left = [folder / name for folder in folders for name in LEFT_BY_OTHERS]
     for path in left:
         path.write_bytes(b"\x00\xff")

@@ -179,4 +179,4 @@ class Clone:
         return {path: (self.folder / path).read_bytes() for path in paths}
 
     def metrics(self, name: str) -> Any:
-        return json.loads((self.folder / "reports" / "metrics" / name).read_text())
+        return json.loads((self.folder / "data" / "metrics" / name).read_text())

@@ -28,10 +28,8 @@ def compare(tmp_path: Path) -> Compare:
     def run(
         ours: float | None, params: dict[str, Any] | None = None, is_mnist: bool = True
     ) -> list[str]:
-        reports = tmp_path / "reports"
-        (reports / "metrics").mkdir(parents=True)
-        (reports / "metrics" / "data.json").write_text(json.dumps({"is_mnist": is_mnist}))
-        (reports / "m.json").write_text(json.dumps({"a": {} if ours is None else {"b": ours}}))
+        (tmp_path / "data.json").write_text(json.dumps({"is_mnist": is_mnist}))
+        (tmp_path / "m.json").write_text(json.dumps({"a": {} if ours is None else {"b": ours}}))
         figure = {
             "cell": "In 1",
             "figure": "accuracy",
@@ -42,15 +40,18 @@ def compare(tmp_path: Path) -> Compare:
         }
         notebook = {"params": {"binary": {"target": 5}}, "figures": [figure]}
         yaml.dump(notebook, tmp_path / "notebook.yaml")
+        yaml.dump({}, tmp_path / "summary.yaml")
         yaml.dump(params or {"binary": {"target": 5, "other": 1}}, tmp_path / "params.yaml")
         out = tmp_path / "table.csv"
         try:
             main(
                 tmp_path / "params.yaml",
                 tmp_path / "notebook.yaml",
-                reports / "metrics" / "data.json",
-                reports,
+                tmp_path / "summary.yaml",
+                tmp_path,
+                tmp_path,
                 out,
+                tmp_path / "summary.json",
             )
         finally:
             (table,) = list(csv.reader(out.read_text().splitlines()))[1:]
