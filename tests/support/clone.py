@@ -180,3 +180,7 @@ class Clone:
 
     def metrics(self, name: str) -> Any:
         return json.loads((self.folder / "data" / "metrics" / name).read_text())
+
+    def summary(self) -> dict[str, float]:
+        """The figures that runs are compared by."""
+        return json.loads((self.folder / "reports" / "metrics" / "summary.json").read_text())

@@ -1,0 +1,152 @@
+"""Experiments in DVC's queue, several at once, one of them killed; and what DVC shows of them."""
+
+import csv
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from dvc.repo import Repo
+
+from tests.support.clone import Clone
+
+COLUMNS = 120
+# What the README leaves out.
+DROP = ("--drop", ".*/|State|Executor")
+JOBS = 2
+# Where each runs: a copy of the repository.
+COPIES = Path(".dvc", "tmp", "exps")
+
+
+def wait_for(found: Callable[[], Any], seconds: float = 120) -> Any:
+    """What ``found`` returns, as soon as it is something."""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return value
+
+
+def running(clone: Clone) -> Iterator[psutil.Process]:
+    """The stages of experiments that run now."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        command, folder = process.info["cmdline"] or [], process.info["cwd"] or ""
+        if command[1:3] == ["-m", "stages"] and folder.startswith(str(clone.folder / COPIES)):
+            yield process
+
+
+def kill_the_dvc_of(stage: str, clone: Clone) -> None:
+    """Kill, as a machine that runs out of memory does, the DVC that runs a stage in a copy."""
+
+    def found() -> psutil.Process | None:
+        of_stage = (process for process in running(clone) if stage in process.info["cmdline"])
+        return next(of_stage, None)
+
+    parents = wait_for(found).parents()
+    next(parent for parent in parents if "exec-run" in parent.cmdline()).kill()
+
+
+def start(clone: Clone) -> None:
+    """Start the queue's workers, which outlive the command, and its output."""
+    command = ["dvc", "queue", "start", "--jobs", str(JOBS)]
+    subprocess.run(
+        command,
+        cwd=clone.folder,
+        env=clone.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def ended(clone: Clone) -> dict[str | None, bool]:
+    """Whether each experiment of the queue has succeeded, by its name, when all have ended."""
+
+    def found() -> dict[str | None, bool]:
+        with Repo(str(clone.folder)) as repo:
+            queue = repo.experiments.celery_queue
+            if any(True for _ in queue.iter_active()) or any(True for _ in queue.iter_queued()):
+                return {}
+            return {done.entry.name: bool(done.result) for done in queue.iter_done()}
+
+    return wait_for(found)
+
+
+@pytest.fixture(scope="module")
+def queue(clone: Clone) -> Iterator[Clone]:
+    """A clone whose queue is emptied and stopped in the end."""
+    yield clone
+    clone.dvc("queue", "stop", "--kill")
+    clone.dvc("queue", "remove", "--all", check=False)
+    clone.dvc("exp", "remove", "--all-commits", check=False)
+
+
+def test_one_that_is_killed_harms_no_other_and_runs_again(queue: Clone) -> None:
+    asked = ("exp", "run", "--queue", "--set-param")
+    queue.dvc(*asked, "forest.n_estimators=20", "--name", "killed")
+    queue.dvc(*asked, "binary.thresholds.decision.sgd=-100000,100000")
+    before = queue.files(), queue.outs()
+    start(queue)
+    kill_the_dvc_of("models.fit", queue)
+    states = ended(queue)
+    assert len(states) == 3
+    assert [name for name, succeeded in states.items() if not succeeded] == ["killed"]
+    assert list(running(queue)) == []
+    # Nothing here has changed, or is damaged.
+    assert (queue.files(), queue.outs()) == before
+    assert queue.run("git", "status", "--porcelain") == ""
+    queue.make("verify")
+    assert queue.repro() == set()
+    assert queue.run("git", "status", "--porcelain") == ""
+
+    queue.dvc("queue", "remove", "--failed")
+    queue.dvc(*asked, "forest.n_estimators=20", "--name", "killed")
+    start(queue)
+    assert all(ended(queue).values())
+
+
+def table(clone: Clone, *options: str) -> list[str]:
+    """The lines of ``dvc exp show --only-changed`` in a terminal of so many columns."""
+    shown = subprocess.run(
+        ["dvc", "exp", "show", "--only-changed", *options],
+        cwd=clone.folder,
+        env={**clone.environment, "COLUMNS": str(COLUMNS)},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    return shown.stdout.splitlines()
+
+
+def test_what_has_changed_is_shown_whole_in_120_columns(queue: Clone) -> None:
+    """Those of the test before: three, of two parameters."""
+    header, *rows = csv.reader(table(queue, "--csv", *DROP))
+    changed = dict(zip(header, zip(*rows, strict=True), strict=True))
+    assert {"pre", "rec", "auc", "forest.n_estimators"} <= set(changed)
+    assert len(rows) == 5
+    shown = table(queue, "--no-pager", *DROP)
+    assert max(map(len, shown)) <= COLUMNS
+    words = [word for line in shown for word in line.split()]
+    assert "…" not in words
+    keys = [key for key in changed if key in queue.summary()]
+    assert {*keys, "forest.n_estimators", "binary.thresholds.decision.sgd"} <= set(words)
+    for key in keys:
+        assert set(changed[key]) <= set(words)
+    # With all that DVC has to say, the figures come first, whole.
+    for options in ((), ("--no-pager",)):
+        seen = [line[:COLUMNS].split() for line in table(queue, *options)]
+        (names,) = (line for line in seen if "Experiment" in line)
+        assert set(keys) <= set(names)
+
+
+def test_the_summary_is_one_row_of_120_columns(clone: Clone) -> None:
+    header, row = clone.dvc("metrics", "show").stdout.splitlines()
+    assert len(header) <= COLUMNS
+    assert len(row) <= COLUMNS
+    summary = clone.summary()
+    assert header.split() == ["Path", *sorted(summary)]
+    assert row.split()[1:] == [str(summary[key]) for key in sorted(summary)]
+    assert len(summary) == 12
