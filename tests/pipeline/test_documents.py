@@ -29,6 +29,26 @@ def test_the_results_are_the_summary_and_name_what_they_are_of() -> None:
     assert {key: (file, path) for key, file, path, _ in rows} == of
 
 
+def test_the_experiments_shown_are_of_this_summary_and_these_parameters() -> None:
+    _, block, _ = section("README.md", "Results").split("```")
+    asked, shown, *lines = block.strip().splitlines()
+    assert max(map(len, lines)) <= 120
+    assert shown.startswith("$ dvc exp show --only-changed ")
+    (key, values), *_ = re.findall(r"--queue -S '([\w.]+)=(\S+)'", asked)
+    header, workspace, main, *experiments = (line.split() for line in lines if "───" not in line)
+    assert header[:2] == ["Experiment", "Created"]
+    assert header[-1] == key
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    baseline = str(reduce(lambda value, part: value[part], key.split("."), params))
+    assert workspace[-1] == main[-1] == baseline
+    assert {row[-1] for row in experiments} == set(values.split(","))
+    summary = json.loads((ROOT / "reports" / "metrics" / "summary.json").read_text())
+    figures = header[2:-1]
+    assert [float(value) for value in main[-1 - len(figures) : -1]] == [
+        summary[figure] for figure in figures
+    ]
+
+
 def test_the_speed_table_is_what_the_benchmark_printed() -> None:
     rows = [
         line

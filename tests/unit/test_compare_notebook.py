@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.common.errors import UserError
-from stages.report.compare_notebook import Row, changed, main, verdict
+from stages.report.compare_notebook import Row, changed, main, summarise, verdict
 from tests.support import ROOT
 
 yaml = YAML(typ="safe", pure=True)
@@ -99,6 +99,19 @@ def test_a_figure_above_a_number_or_another(tmp_path: Path) -> None:
     assert verdict(other, [0.91], tmp_path) == "same"
     assert verdict(other, [0.9], tmp_path) == "differs"
     assert verdict(other, [None], tmp_path) == "differs"
+
+
+def test_a_summary_in_percent_and_grey_levels(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text('{"a": {"b": 0.876543, "all": 1.0}, "c": 14.2608}')
+    asked = {
+        "percent": {
+            "x": {"file": "m.json", "key": "a.b"},
+            "y": {"file": "m.json", "key": "a.all"},
+            "none": {"file": "m.json", "key": "d.e"},
+        },
+        "grey_levels": {"z": {"file": "m.json", "key": "c"}},
+    }
+    assert summarise(asked, tmp_path) == {"x": 87.65, "y": 100, "z": 14.26}
 
 
 def test_changed_parameters_by_dotted_key() -> None:
