@@ -1,4 +1,5 @@
-# make repro   run the pipeline on the full MNIST
+# make repro   run the pipeline on the full MNIST; first pull what the default remote has of it
+# make push    share what is computed here through the default remote
 # make test    run the tests
 # make verify  remove what a kill or a failing disk has damaged; repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
@@ -7,7 +8,7 @@
 # make predict which digits IMAGE shows, and why: prediction.png
 # make notebook brings the notebook and its text together, without outputs
 # make lock    pin the newest versions that pyproject.toml allows
-.PHONY: repro test verify check compare merge predict notebook lock
+.PHONY: repro push test verify check compare merge predict notebook lock
 
 PYTHON ?= python3
 BASE ?= main
@@ -16,7 +17,11 @@ unexport BASE BRANCH IMAGE
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 repro: .venv/.installed
+	@python -m share pull
 	dvc repro
+
+push: .venv/.installed
+	@python -m share push
 
 test: .venv/.installed
 	pytest --numprocesses auto --dist loadfile

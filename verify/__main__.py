@@ -8,10 +8,15 @@ import hashlib
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.schema import COMPILED_LOCK_FILE_STAGE_SCHEMA
+from dvc.stage.cache import _get_cache_hash
+from dvc.utils.serialize import parse_yaml
+from voluptuous import Invalid
 
 
 def is_damaged(path: Path) -> bool:
@@ -22,6 +27,17 @@ def is_damaged(path: Path) -> bool:
     except OSError:
         return True
     return digest != path.parent.name + path.name.removesuffix(".dir")
+
+
+def parse_run(content: bytes, key: str, name: str) -> Any:
+    """A run that DVC remembers; ``None`` if it has another content than its two names say."""
+    try:
+        run = COMPILED_LOCK_FILE_STAGE_SCHEMA(parse_yaml(content.decode(), name))
+    except (DvcException, Invalid, ValueError):
+        return None
+    # Of the inputs, and of all; the former replaces the outputs by their paths.
+    names = _get_cache_hash({**run}, key=True), _get_cache_hash(run)
+    return run if names == (key, name) else None
 
 
 def is_json(path: Path) -> bool:
