@@ -23,7 +23,8 @@ from dvc.stage import Stage
 from dvc.stage.cache import _can_hash, _get_stage_hash
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
-from dvc_objects.fs import generic, localfs
+from dvc_objects.fs import generic
+from dvc_objects.fs.local import localfs
 from dvc_objects.fs.utils import as_atomic
 from fsspec.callbacks import Callback
 
@@ -33,7 +34,11 @@ from verify.__main__ import parse_run
 RUN_BYTES = 2**20
 
 
-class Watch(Callback):  # type: ignore[misc]
+class RemoteError(Exception):
+    """What a remote, which may be anything, has raised."""
+
+
+class Watch(Callback):
     """Ends the process when a remote has moved nothing for some seconds.
 
     A thread that waits for a remote cannot be stopped from within.
@@ -53,10 +58,18 @@ class Watch(Callback):  # type: ignore[misc]
 
     @contextmanager
     def on(self) -> Iterator[None]:
-        """Watch what is done in the block."""
+        """Watch what is done in the block.
+
+        Raises:
+            RemoteError: The block raised anything.
+        """
         self.call()
-        yield
-        self.last = float("inf")
+        try:
+            yield
+        except Exception as error:
+            raise RemoteError(str(error).partition("\n")[0] or type(error).__name__) from error
+        finally:
+            self.last = float("inf")
 
     def call(self, *_: Any, **__: Any) -> None:
         """Note that something has moved."""
@@ -71,7 +84,8 @@ class Remote:
     """The default remote of a repository, and what came of asking it."""
 
     def __init__(self, repo: Repo, watch: Watch) -> None:
-        self.remote = repo.cloud.get_remote()
+        with watch.on():
+            self.remote = repo.cloud.get_remote()
         self.cache, self.runs = repo.cache.local, Path(repo.stage_cache.cache_dir)
         self.watch = watch
         self.moved: set[str] = set()
@@ -112,8 +126,9 @@ class Remote:
         self.missing |= missing
         self.failed |= {name: errors[name] for name in errors.keys() - missing}
         self.damaged |= set(absent) - came - errors.keys()
-        if not came and (broken := list(errors.keys() - missing)):
-            raise errors[broken[0]]
+        if not came and (broken := sorted(errors.keys() - missing)):
+            with self.watch.on():
+                raise errors[broken[0]]
         return len(came) == len(absent)
 
     def pull_objects(self, names: list[str]) -> bool:
@@ -160,8 +175,9 @@ class Remote:
                 on_error=self.failed.__setitem__,
             )
         self.moved |= set(absent) - self.failed.keys()
-        if self.failed:
-            raise next(iter(self.failed.values()))
+        with self.watch.on():
+            for error in self.failed.values():
+                raise error
 
     def push_runs(self, runs: Iterable[Path]) -> None:
         """Copy remembered runs that the remote has not."""
@@ -193,7 +209,7 @@ class Remote:
 def pull(repo: Repo, remote: Remote) -> None:
     """Fetch the outputs of each stage, as recorded or as remembered; lay them where they belong."""
     for stage in plan_repro(get_active_graph(repo.index.graph)):
-        # Inputs that have to be made first.
+        # Of DVC, where inputs have to be made first.
         with suppress(DvcException):
             if not stage.changed():
                 continue
@@ -201,7 +217,8 @@ def pull(repo: Repo, remote: Remote) -> None:
                 outs = (out for out in stage.outs if out.use_cache)
                 if remote.pull_objects([out.hash_info.value for out in outs]):
                     stage.checkout()
-            elif _can_hash(stage) and remote.pull_run(stage):
+            # Loaded anew: one that has saved its inputs takes its recorded outputs for theirs.
+            elif _can_hash(stage) and remote.pull_run(repo.stage.load_one(name=stage.name)):
                 stage.remove_outs()
                 repo.stage_cache.restore(stage)
 
@@ -233,20 +250,19 @@ def main(what: Literal["pull", "push"], /, patience: float = 30) -> int:
         The exit status.
     """
     failed = int(what == "push")
-    with Repo() as repo:
-        name = repo.config["core"].get("remote")
-        if name is None:
-            return 0
-        print(f"{what} {name}: ", end="", flush=True)
-        try:
+    try:
+        with Repo() as repo:
+            name = repo.config["core"].get("remote")
+            if name is None:
+                return 0
+            print(f"{what} {name}: ", end="", flush=True)
             remote = Remote(repo, Watch(patience, failed))
             with lock_repo(repo):
                 (pull if what == "pull" else push)(repo, remote)
-        # A remote may be anything, and raise anything.
-        except Exception as error:
-            print(str(error).partition("\n")[0] or type(error).__name__)
-            return failed
-        print(remote.report())
+            print(remote.report())
+    except (DvcException, RemoteError) as error:
+        print(error)
+        return failed
     return 0
 
 

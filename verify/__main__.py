@@ -1,7 +1,8 @@
 """Remove what a kill or a failing disk has damaged, so that ``dvc repro`` makes it again.
 
 DVC trusts a file whose time and mode are as it left them, and writes two files in place,
-``dvc.lock`` and ``.dvc/tmp/rwlock``. In its cache, the name of a file is the MD5 of its content.
+``dvc.lock`` and ``.dvc/tmp/rwlock``. In its cache, the name of a file is the MD5 of its content;
+that of a run that it remembers, the SHA-256 of what is in it.
 """
 
 import hashlib
@@ -40,6 +41,14 @@ def parse_run(content: bytes, key: str, name: str) -> Any:
     return run if names == (key, name) else None
 
 
+def is_run(path: Path) -> bool:
+    """Whether a file is a run that DVC remembers."""
+    try:
+        return parse_run(path.read_bytes(), path.parent.name, path.name) is not None
+    except OSError:
+        return False
+
+
 def is_json(path: Path) -> bool:
     """Whether a file is JSON."""
     try:
@@ -63,6 +72,8 @@ def main() -> None:
     with Repo() as repo:
         cached = [path for path in Path(repo.cache.local.path).rglob("*") if path.is_file()]
         damaged = [path for path in sorted(cached) if is_damaged(path)]
+        runs = sorted(Path(repo.stage_cache.cache_dir).glob("??/*/*"))
+        damaged += [run for run in runs if not is_run(run)]
         # Where DVC was killed while it copied.
         damaged += set(Path(repo.cache.local_cache_dir).rglob(".*.tmp")) - set(damaged)
         rwlock, lock = Path(repo.tmp_dir, "rwlock"), Path(repo.root_dir, "dvc.lock")

@@ -1,5 +1,11 @@
 """The whole DAG on 5,000 real digits, run once for each worker of pytest-xdist."""
 
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.support.clone import Clone
@@ -26,3 +32,19 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     assert {"fetch", "fit@digits_svc", "compare_notebook"} <= ran
     made.commit("The sample")
     return made
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system in memory; skips where only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if (
+        os.name != "posix"
+        or not shutil.which("mount")
+        or subprocess.run(mount, check=False).returncode
+    ):
+        pytest.skip("mounting a small disk takes root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

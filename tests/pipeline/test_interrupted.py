@@ -6,12 +6,11 @@ With ``--thorough`` every stage is among those disturbed, and more often; otherw
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -113,22 +112,6 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
     is_as_undisturbed(disturbed, clone)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system in memory; skips where only root may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if (
-        os.name != "posix"
-        or not shutil.which("mount")
-        or subprocess.run(mount, check=False).returncode
-    ):
-        pytest.skip("mounting a small disk takes root")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 def test_a_full_disk_is_told_and_does_no_harm(
     clone: Clone, small_disk: Path, tmp_path: Path, thorough: bool
 ) -> None:
@@ -228,6 +211,17 @@ def test_verify_finds_what_a_failing_disk_has_damaged(
     for file in (cached, clone.folder / path):
         assert md5(file) == expected
     assert clone.run("git", "status", "--porcelain") == ""
+
+
+def test_verify_finds_a_damaged_run(clone: Clone) -> None:
+    cache = clone.folder / ".dvc" / "cache"
+    run = next(path for path in (cache / "runs").rglob("*") if path.is_file())
+    content = run.read_bytes()
+    run.write_bytes(content.replace(b"md5: ", b"md5: 0", 1))
+    assert str(run) in clone.make("verify")
+    assert not run.exists()
+    run.write_bytes(content)
+    assert clone.make("verify") == ""
 
 
 def test_verify_names_and_removes_what_is_not_the_caches(clone: Clone) -> None:

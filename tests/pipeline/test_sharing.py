@@ -7,18 +7,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
+from itertools import cycle
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import requests
+from ruamel.yaml import YAML
 
 from tests.support.clone import Clone, md5
 from tests.support.documents import section
+from verify.__main__ import parse_run
 
 EDIT = {"binary__thresholds__precision": 0.8}
+PULLED = r"^pull class: \d+ files, \d+ MB$"
 
 
 def git_clone(of: Clone, folder: Path) -> Clone:
@@ -30,16 +35,9 @@ def git_clone(of: Clone, folder: Path) -> Clone:
     return made
 
 
-@pytest.fixture(scope="module")
-def teacher(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """One who has computed what is committed, then an edit, and has undone the edit."""
-    made = git_clone(clone, tmp_path_factory.mktemp("teacher's") / "clone")
-    shutil.copytree(clone.folder / ".dvc" / "cache", made.folder / ".dvc" / "cache")
-    made.dvc("checkout")
-    made.edit(**EDIT)
-    assert "evaluate_binary" in made.repro()
-    made.undo()
-    return made
+def ran(clone: Clone) -> int:
+    """How many stages have left a trace."""
+    return len(list(clone.trace.iterdir()))
 
 
 def free_port() -> int:
@@ -74,10 +72,10 @@ def store() -> Iterator[str]:
     """The address of an S3-compatible store that has one bucket."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
+    moto = str(Path(sys.executable).with_name("moto_server"))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "test")
-        moto = str(Path(sys.executable).with_name("moto_server"))
         with serving(moto, "--host", "127.0.0.1", "--port", str(port), port=port):
             requests.put(f"{url}/bucket", timeout=60).raise_for_status()
             yield url
@@ -98,64 +96,209 @@ def shell(clone: Clone, *commands: str) -> str:
     return [clone.run("/bin/sh", "-c", command) for command in commands][-1]
 
 
-HTTP = "HTTP: a class reads, and only the teacher writes"
+class Shared(NamedTuple):
+    """Remotes that have been set up by the lines of docs/sharing.md, and pushed to.
+
+    The teacher has computed what is committed, then an edit, and has undone it before pushing.
+    """
+
+    teacher: Clone
+    edited: dict[str, bytes]
+    """The teacher's reports after the edit."""
+    folder: Path
+    student: dict[str, list[str]]
+    """The lines for a clone that pulls, by the kind of remote."""
 
 
 @pytest.fixture(scope="module")
-def remotes(
-    teacher: Clone, store: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Callable[[Clone], str]]]:
-    """By the kind of remote, what sets it up in a clone, and runs there; all have been pushed to.
+def shared(clone: Clone, store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """A teacher's clone, and what it has pushed to."""
+    teacher = git_clone(clone, tmp_path_factory.mktemp("teacher's") / "clone")
+    shutil.copytree(clone.folder / ".dvc" / "cache", teacher.folder / ".dvc" / "cache")
+    teacher.dvc("checkout")
+    teacher.edit(**EDIT)
+    assert "evaluate_binary" in teacher.repro()
+    edited = teacher.reports()
+    teacher.undo()
 
-    All are set up and pushed to by the lines of docs/sharing.md.
-    """
-    folder, port = str(tmp_path_factory.mktemp("remote") / "digitline"), str(free_port())
-    add_folder, push, repro = lines("A folder", **{"/srv/digitline": folder})
-    serve, add_http, repro_http = lines(
-        HTTP, **{"/srv/digitline": folder, "teacher": "127.0.0.1", "8000": port}
-    )
-    add_s3, endpoint, push_s3 = lines(
-        "S3, and what is compatible", **{"https://s3.example.org": store}
-    )
-    shell(teacher, add_folder, push)
-    teacher.undo()
-    shell(teacher, add_s3, endpoint, push_s3)
-    teacher.undo()
+    folder, port = tmp_path_factory.mktemp("remote") / "digitline", str(free_port())
+    here = {"/srv/digitline": str(folder), "teacher": "127.0.0.1", "8000": port}
+    add_folder, push, repro = lines("A folder", **here)
+    serve, *http = lines("HTTP: a class reads, and only the teacher writes", **here)
+    *add_s3, push_s3 = lines("S3, and what is compatible", **{"https://s3.example.org": store})
+    for commands in ([add_folder, push], [*add_s3, push_s3]):
+        assert re.search(PULLED.replace("pull", "push"), shell(teacher, *commands), re.M)
+        teacher.undo()
     with serving(*shlex.split(serve), port=int(port)):
-        yield {
-            "folder": lambda clone: shell(clone, add_folder, repro),
-            "HTTP": lambda clone: shell(clone, add_http, repro_http),
-            "S3": lambda clone: shell(clone, add_s3, endpoint, repro),
-        }
-
-
-def ran(clone: Clone) -> set[str]:
-    """The stages whose processes have left a trace."""
-    return {path.name for path in clone.trace.iterdir()}
-
-
-@pytest.mark.parametrize("kind", ["folder", "HTTP", "S3"])
-def test_what_is_committed_runs_nowhere_else(
-    remotes: dict[str, Callable[[Clone], str]], teacher: Clone, tmp_path: Path, kind: str
-) -> None:
-    student = git_clone(teacher, tmp_path / "student's")
-    told = remotes[kind](student)
-    assert re.search(r"^pull class: \d+ files, \d+ MB$", told, re.M), told
-    assert ran(student) == set()
-    outs = student.outs()
-    assert {path: md5(student.folder / path) for path in outs} == outs == teacher.outs()
+        student = {"folder": [add_folder, repro], "HTTP": http, "S3": [*add_s3, repro]}
+        yield Shared(teacher, edited, folder, student)
 
 
 @pytest.mark.parametrize("kind", ["folder", "S3"])
 def test_an_edit_that_somebody_has_computed_runs_nothing(
-    remotes: dict[str, Callable[[Clone], str]], teacher: Clone, tmp_path: Path, kind: str
+    shared: Shared, tmp_path: Path, kind: str
 ) -> None:
-    student = git_clone(teacher, tmp_path / "student's")
+    student = git_clone(shared.teacher, tmp_path / "student's")
     student.edit(**EDIT)
-    remotes[kind](student)
-    assert ran(student) == set()
-    teacher.edit(**EDIT)
-    assert teacher.repro() == set()
-    assert student.reports() == teacher.reports()
-    assert student.outs() == teacher.outs()
-    teacher.undo()
+    assert re.search(PULLED, shell(student, *shared.student[kind]), re.M)
+    assert ran(student) == 0
+    assert student.reports() == shared.edited != shared.teacher.reports()
+    outs = student.outs()
+    assert {path: md5(student.folder / path) for path in outs} == outs
+
+
+def test_over_http_what_is_committed_runs_nothing(shared: Shared, tmp_path: Path) -> None:
+    student = git_clone(shared.teacher, tmp_path / "student's")
+    assert re.search(PULLED, shell(student, *shared.student["HTTP"]), re.M)
+    assert ran(student) == 0
+    outs = shared.teacher.outs()
+    assert {path: md5(student.folder / path) for path in outs} == outs == student.outs()
+
+
+def use(clone: Clone, url: str) -> None:
+    """Set the default remote."""
+    clone.dvc("remote", "add", "--quiet", "--force", "--default", "class", url)
+
+
+def pull(clone: Clone, *options: str) -> str:
+    """What a pull prints, which never fails."""
+    asked = clone.popen(sys.executable, "-m", "share", "pull", *options)
+    try:
+        output, _ = asked.communicate(timeout=60)
+    finally:
+        asked.kill()
+    assert asked.returncode == 0
+    return output
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("/nowhere/at all", r"0 files, 0 MB, \d+ not there \(\w+\)"),
+        ("gs://bucket/digitline", ".*dvc-gs.*"),
+        ("http://127.0.0.1:{silent}", "nothing has moved for 1 s, given up"),
+    ],
+    ids=["gone", "not installed", "silent"],
+)
+def test_a_remote_in_trouble_is_told_in_a_line(
+    shared: Shared, tmp_path: Path, url: str, told: str
+) -> None:
+    student = git_clone(shared.teacher, tmp_path / "student's")
+    # It is connected to, and nobody is there to answer.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        use(student, url.format(silent=server.getsockname()[1]))
+        assert re.fullmatch(f"pull class: {told}\n", pull(student, "--patience", "1"))
+
+
+def test_without_the_remote_it_is_computed(shared: Shared) -> None:
+    clone = shared.teacher
+    path = "data/is_target/test.npy"
+    clone.cached(clone.outs()[path]).unlink()
+    (clone.folder / path).unlink()
+    use(clone, f"http://127.0.0.1:{free_port()}")
+    before, output = ran(clone), clone.make("repro")
+    assert len(re.findall("^pull class: .*127.0.0.1.*$", output, re.M)) == 1
+    assert ran(clone) == before + 1
+    clone.undo()
+    assert md5(clone.folder / path) == clone.outs()[path]
+
+
+def objects(folder: Path) -> list[Path]:
+    """The files of a remote or a cache whose names are their MD5."""
+    # Not what has a name of its own until it is whole.
+    return [path for path in (folder / "files" / "md5").rglob("[!.]*") if path.is_file()]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether such a file is what its name says."""
+    return md5(path) == path.parent.name + path.name.removesuffix(".dir")
+
+
+def put(path: Path, content: bytes) -> None:
+    """Replace a file that DVC believes, as nobody may write it."""
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(0o444)
+
+
+def test_no_damaged_file_is_taken(shared: Shared, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    shutil.copytree(shared.folder, remote)
+    lock = YAML(typ="safe").load(shared.teacher.folder / "dvc.lock")["stages"].values()
+    names = {out["path"]: out["md5"] for stage in lock for out in stage["outs"]}
+    at = {path: remote / "files" / "md5" / name[:2] / name[2:] for path, name in names.items()}
+
+    content = at["data/is_target/train.npy"].read_bytes()
+    put(at["data/is_target/train.npy"], content[:-1] + bytes([content[-1] ^ 1]))
+    put(at["data/is_target/test.npy"], at["data/is_target/test.npy"].read_bytes()[:-1])
+    put(at["data/params.schema.json"], b"{}")
+    # Another model's.
+    put(at["data/models/binary_dummy"], at["data/models/digits_svc"].read_bytes())
+
+    student = git_clone(shared.teacher, tmp_path / "student's")
+    use(student, str(remote))
+    output = student.make("repro")
+    assert re.search("^pull class: .*, 4 damaged there, not taken ", output, re.M)
+    ran = set(re.findall("Running stage '(.+)'", output))
+    assert ran == {"check_params", "label", "fit@binary_dummy"}
+    assert student.outs() == shared.teacher.outs()
+    assert all(map(is_whole, objects(student.folder / ".dvc" / "cache")))
+
+
+def runs(folder: Path) -> list[Path]:
+    """The runs that a remote or a cache remembers."""
+    return sorted(path for path in (folder / "runs").rglob("*") if path.is_file())
+
+
+def test_no_damaged_run_is_taken(shared: Shared, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    shutil.copytree(shared.folder, remote)
+    found = runs(remote)
+    # Each has the outputs of another, by which it is as well formed as before.
+    for path, other in zip(found, found[1:] + found[:1], strict=True):
+        inputs, outputs = (run.read_text().partition("outs:") for run in (path, other))
+        path.with_suffix(".new").write_text("".join((*inputs[:2], outputs[2])))
+    for path in found:
+        path.with_suffix(".new").replace(path)
+    student = git_clone(shared.teacher, tmp_path / "student's")
+    student.edit(**EDIT)
+    use(student, str(remote))
+    # Those of check_params and evaluate_binary; what depends on them has not been asked for.
+    assert ", 2 damaged there, not taken " in pull(student)
+    assert runs(student.folder / ".dvc" / "cache") == []
+
+
+def without_sizes(run: dict[str, Any]) -> str:
+    """A run as text, without the sizes of its files."""
+    return re.sub(r"'(size|nfiles)': \d+", "", str(run))
+
+
+def test_a_run_is_what_its_names_say(shared: Shared) -> None:
+    first, *others = runs(shared.folder)
+    content = first.read_bytes()
+    names = first.parent.name, first.name
+    run = parse_run(content, *names)
+    assert run["outs"]
+    foreign = [other.read_bytes() for other in others]
+    truncated = [content[:at] for at in range(0, len(content), 50)]
+    flipped = [
+        content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :]
+        for at, bit in zip(range(0, len(content), 50), cycle((1, 128)), strict=False)
+    ]
+    for other in (*foreign, *truncated, *flipped):
+        # What is flipped may be a space, or a size, which DVC measures anew.
+        parsed = parse_run(other, *names)
+        assert parsed is None or without_sizes(parsed) == without_sizes(run)
+    # The same run under another stage's inputs.
+    assert parse_run(content, "0" * 64, first.name) is None
+
+
+def test_a_full_remote_is_told_and_holds_nothing_damaged(shared: Shared, small_disk: Path) -> None:
+    use(shared.teacher, str(small_disk))
+    pushed = shared.teacher.popen(sys.executable, "-m", "share", "push")
+    output, _ = pushed.communicate(timeout=60)
+    assert re.fullmatch("push class: .*No space left on device.*\n", output)
+    assert pushed.returncode == 1
+    assert all(map(is_whole, objects(small_disk)))
+    assert runs(small_disk) == []
+    shared.teacher.undo()
