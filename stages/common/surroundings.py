@@ -15,12 +15,12 @@ from contextlib import suppress
 from stages.common.errors import UserError
 
 # What stays: where things are, the number of cores and their kind, which change no result; how
-# fetch reaches the network; and what DVC and the tests set.
+# fetch reaches the network, and Dask a cluster; and what DVC and the tests set.
 KEPT = re.compile(
     r"PATH|HOME|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|SYSTEMROOT|TERM|COLUMNS"
     r"|LOKY_MAX_CPU_COUNT|\w+_NUM_THREADS|OPENBLAS_\w+|NPY_DISABLE_CPU_FEATURES|NUMBA_CPU_\w+"
     r"|\w+_PROXY|SSL_CERT_\w+|\w+_CA_BUNDLE|NODE_\w+|NPM_CONFIG_.+"
-    r"|DVC_\w+|DIGITLINE_\w+",
+    r"|DASK_\w+|DVC_\w+|DIGITLINE_\w+",
     re.IGNORECASE,
 )
 IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -20,6 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from stages.common.arrays import load, save_group
 from stages.common.folds import fold_numbers
+from stages.common.parallel import workers
 from stages.common.params import read
 from stages.common.progress import joblib_progress
 from stages.models.saved import save_model
@@ -62,22 +63,17 @@ def fit_each(
         label: The label of the progress bar.
     """
     models = [clone(model) for _ in parts]
-    owners: list[int] = []
-
-    # A generator, so that the images of a part are in memory only while it is fitted.
-    def tasks() -> Iterable[tuple[Callable[..., Any], Any, Any]]:
-        for i in sorted(range(len(parts)), key=lambda i: -int(parts[i].sum())):
-            for solve in problems(models[i], X[parts[i]], y[parts[i]]):
-                owners.append(i)
-                yield delayed(solve)()
-
+    owners, tasks = [], []
+    for i in sorted(range(len(parts)), key=lambda i: -int(parts[i].sum())):
+        for solve in problems(models[i], X[parts[i]], y[parts[i]]):
+            owners.append(i)
+            # All images, which travel to a cluster's worker but once.
+            tasks.append(delayed(partial(solve_part, solve, parts[i]))(X))
     # Threads, because the fits release the GIL. A model that uses several cores by itself is fitted
     # on one part after another.
-    n_jobs = None if getattr(model, "n_jobs", None) else -1
-    total = len(parts) * model.n_problems(y) if hasattr(model, "n_problems") else None
-    # OneVsRestClassifier would take processes.
-    with joblib_progress(total, label), parallel_config(backend="threading"):
-        solved = Parallel(n_jobs=n_jobs)(tasks())
+    n_jobs = 1 if getattr(model, "n_jobs", None) else -1
+    with joblib_progress(len(tasks), label):
+        solved = Parallel(n_jobs=n_jobs, prefer="threads")(tasks)
     return [
         join(each, [result for owner, result in zip(owners, solved, strict=True) if owner == i])
         for i, each in enumerate(models)
@@ -114,9 +110,22 @@ def outside_each(folds: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
     return [folds != fold for fold in np.unique(folds)]
 
 
-def problems(model: Any, X: NDArray, y: NDArray) -> Iterable[Callable[[], Any]]:
-    """The independent problems that fitting ``model`` consists of: one, unless it names more."""
-    return model.problems(X, y) if hasattr(model, "problems") else [partial(model.fit, X, y)]
+def problems(model: Any, X: NDArray, y: NDArray) -> Iterable[Callable[[NDArray], Any]]:
+    """What solves the independent problems that fitting ``model`` on ``X`` and ``y`` consists of.
+
+    One, unless the model names more. Each is called with ``X`` again.
+    """
+    return model.problems(X, y) if hasattr(model, "problems") else [partial(fit, model, y)]
+
+
+def fit(model: Any, y: NDArray, X: NDArray) -> Any:
+    """``model``, fitted."""
+    return model.fit(X, y)
+
+
+def solve_part(solve: Callable[[NDArray], Any], part: NDArray[np.bool_], X: NDArray) -> Any:
+    """The solution of a problem that takes just a part of the images."""
+    return solve(X[part])
 
 
 def join(model: Any, solved: Sequence[Any]) -> BaseEstimator:
@@ -237,7 +246,8 @@ def main(
             cuts[cut] = cut_folds(cut, y, read(params, "cross_validate.n_folds"), seed)
     module = import_module(f"stages.models.{model}")
     estimator = module.build(X, **read(params, section))
-    fitted = fit_cuts(estimator, X, y, cuts, f"fit {out.name}")
+    with workers():
+        fitted = fit_cuts(estimator, X, y, cuts, f"fit {out.name}")
     for name, folds in cuts.items():
         if folds is None:
             (trained,) = fitted[name]

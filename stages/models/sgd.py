@@ -278,8 +278,8 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.scaler = scaler
 
-    def problems(self, X: NDArray, y: NDArray) -> Iterator[Callable[[], Solved]]:
-        """Yield what fits the binary classifiers, one call each, which may run side by side.
+    def problems(self, X: NDArray, y: NDArray) -> Iterator[Callable[[NDArray], Solved]]:
+        """Yield what fits the binary classifiers to ``X``, which may run side by side.
 
         Args:
             X: (n, n_pixels), of bytes or double precision.
@@ -291,15 +291,16 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
         mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         if self.scaler_:
             mean, scale = self.scaler_.mean_, self.scaler_.scale_
-        pixels = np.ascontiguousarray(X)
+        max_iter, tol = self.max_iter, float(self.tol)
 
-        def solve(seed: int, labels: NDArray[np.bool_]) -> Solved:
+        def solve(seed: int, labels: NDArray[np.bool_], pixels: NDArray) -> Solved:
             random = np.random.RandomState(seed)
             # scikit-learn draws one for the data set, which is not used, and one for the shuffle.
             random.randint(1, MAX_INT)
             shuffle_seed, signs = random.randint(MAX_INT), np.where(labels, 1.0, -1.0)
+            rows = np.ascontiguousarray(pixels)
             weights, intercept, n_iter = fit_hinge(
-                pixels, signs, mean, scale, self.max_iter, float(self.tol), shuffle_seed
+                rows, signs, mean, scale, max_iter, tol, shuffle_seed
             )
             if not n_iter:
                 raise ValueError("SGD overflowed: scaling the pixels might help")
@@ -312,11 +313,6 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
             seeds = random.randint(MAX_INT, size=len(positives)).tolist()
         for seed, positive in zip(seeds, positives, strict=True):
             yield partial(solve, seed, y == positive)
-
-    def n_problems(self, y: NDArray) -> int:
-        """How many ``problems`` there are: one for two classes, else one a class."""
-        n_classes = len(np.unique(y))
-        return n_classes if n_classes > 2 else 1
 
     def join(self, solved: Sequence[Solved]) -> "OneVsRestSGD":
         """This model, fitted: of the solutions of its ``problems``, in their order."""
@@ -342,7 +338,8 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "OneVsRestSGD":
         """Fit on ``X`` (n, n_pixels) and ``y`` (n,), one class after another."""
-        return self.join([solve() for solve in self.problems(np.asarray(X), np.asarray(y))])
+        pixels = np.asarray(X)
+        return self.join([solve(pixels) for solve in self.problems(pixels, np.asarray(y))])
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """The scores of ``X``: (n,) for two classes (of the second one), else (n, n_classes).

@@ -6,6 +6,8 @@ parameter because both solve the same problem, to the same tolerance (1e-3).
 """
 
 import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import combinations
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.svm import SVC
 from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import _ovr_decision_function
@@ -113,9 +116,30 @@ class PlainSVC(ClassifierMixin, BaseEstimator):
         return self.classes_[np.rint(decided).argmax(axis=1)]
 
 
+class OneVsRestSVC(OneVsRestClassifier):
+    """A :class:`~sklearn.multiclass.OneVsRestClassifier` whose SVCs may be fitted anywhere.
+
+    Args:
+        estimator: An unfitted :class:`PlainSVC`.
+        n_jobs: As of that.
+    """
+
+    def problems(self, _: NDArray, y: NDArray) -> Iterator[Callable[[NDArray], PlainSVC]]:
+        """Yield what fits the SVC of each class, or of two the second one's, to images."""
+        self.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(y)
+        self.classes_ = self.label_binarizer_.classes_
+        for positive in self.classes_[1:] if len(self.classes_) == 2 else self.classes_:
+            yield partial(clone(self.estimator).fit, y=(y == positive).astype(int))
+
+    def join(self, solved: Sequence[PlainSVC]) -> "OneVsRestSVC":
+        """This model, fitted: of the solutions of its ``problems``, in their order."""
+        self.estimators_ = list(solved)
+        return self
+
+
 def build(
     X: NDArray[Any], C: float, gamma: float | str, multiclass: str
-) -> PlainSVC | OneVsRestClassifier:
+) -> PlainSVC | OneVsRestSVC:
     """An unfitted SVC on pixels in single precision; ``X`` plays no part.
 
     Args:
@@ -125,8 +149,7 @@ def build(
         multiclass: ``one_vs_one``, which an SVC does by itself, or ``one_vs_rest``.
     """
     kind = svc_class()
-    svc = kind(C=C, gamma=gamma)
-    if multiclass == "one_vs_one":
-        return PlainSVC(svc, n_jobs=None if kind is SVC else -1)
     # Those of the accelerated SVC use all cores, one after another.
-    return OneVsRestClassifier(PlainSVC(svc), n_jobs=-1 if kind is SVC else 1)
+    n_jobs = None if kind is SVC else -1
+    svc = PlainSVC(kind(C=C, gamma=gamma), n_jobs)
+    return svc if multiclass == "one_vs_one" else OneVsRestSVC(svc, n_jobs=n_jobs)

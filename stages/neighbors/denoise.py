@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import mode
 
 from stages.common.arrays import load
+from stages.common.parallel import workers
 from stages.common.params import read
 from stages.neighbors.search import nearest
 from stages.output.pictures import INCHES_PER_DIGIT, save_panels, sheet
@@ -44,10 +45,11 @@ def denoise(
     Returns:
         (n, 28, 28).
     """
-    indices, _ = nearest(noisy, noisy_train, n_neighbors, "neighbours of noisy digits")
+    with workers():
+        indices, _ = nearest(noisy, noisy_train, n_neighbors, "neighbours of noisy digits")
     parts = np.array_split(indices, range(DIGITS_AT_ONCE, len(indices), DIGITS_AT_ONCE))
     votes = (delayed(mode)(clean_train[neighbors], axis=1) for neighbors in parts)
-    counted = Parallel(n_jobs=-1, backend="threading")(votes)
+    counted = Parallel(n_jobs=-1, prefer="threads")(votes)
     return np.concatenate([vote.mode for vote in counted])
 
 

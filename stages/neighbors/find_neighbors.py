@@ -7,6 +7,7 @@ that have too many neighbours in their own fold (Exercises 1 and 2, In 60).
 from pathlib import Path
 
 from stages.common.arrays import load, save_group
+from stages.common.parallel import workers
 from stages.common.params import read
 from stages.neighbors.search import nearest
 
@@ -19,5 +20,6 @@ def main(params: Path, queries: Path, images: Path, out: Path) -> None:
     k, among = read(params, "neighbors.k"), load(images)
     # As one array, each pair of images is looked at once.
     asked = among if queries == images else load(queries)
-    indices, squared = nearest(asked, among, k, f"neighbours in {images.parent.name}")
+    with workers():
+        indices, squared = nearest(asked, among, k, f"neighbours in {images.parent.name}")
     save_group(out, indices=indices, squared_distances=squared)

@@ -5,7 +5,9 @@ holds every integer up to 2**24: a sum of integers that stays within is exact, i
 CPU adds. Pixels from -128 to 127 stay within for 1,024 of them.
 """
 
-from threading import Lock
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -18,8 +20,8 @@ EXACT = 2**24
 # Queries, and images, of one product: 4 MB, which a CPU's cache keeps until it has been looked
 # through.
 PER_PRODUCT = 1000
-# So many times images in single precision: 190 MB, however many there are.
-PRODUCTS_AT_ONCE = 60
+# Queries, and images, of one task: half a second of one core, and 40 MB of its memory.
+PER_TASK = 5000
 # A neighbour as one integer, which sorts by distance and then by index.
 INDEX_BITS = 32
 NO_NEIGHBOR = np.iinfo(np.int64).max
@@ -49,49 +51,103 @@ def nearest(
     brightest = np.maximum(queries.max(axis=0), images.max(axis=0)).ravel()
     # A pixel that is blank in all makes no difference.
     pixels, middle = np.flatnonzero(brightest), int(brightest.max()) // 2 + 1
-    neighbors = np.full((len(queries), k), NO_NEIGHBOR)
-
-    def centred(these: NDArray) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        rows = these.reshape(len(these), -1).take(pixels, axis=1).astype(np.float32)
-        rows -= middle
-        return rows, np.einsum("ij,ij->i", rows, rows, dtype=np.float64).astype(np.int32)
-
-    def keep(rows: slice, squared: NDArray[np.int32], first: int) -> None:
-        with locks[rows.start]:
-            neighbors[rows] = _nearer(neighbors[rows], squared, first)
-
-    def search(chunk: slice, base: NDArray, squares: NDArray, first: int) -> None:
-        rows, own_squares = centred(queries[chunk])
-        # Twice a number is as exact as the number.
-        rows *= -2
-        for part in _slices(len(base), PER_PRODUCT):
-            start, end = first + part.start, first + part.stop
-            # Of two images in one set, the distance is found once.
-            if mutual and start < chunk.start:
-                continue
-            squared = np.add.outer(own_squares, squares[part])
-            for terms in _slices(len(pixels), EXACT // middle**2):
-                squared += (rows[:, terms] @ base[part, terms].T).astype(np.int32)
-            keep(chunk, squared, start)
-            if mutual and start > chunk.start:
-                keep(slice(start, end), squared.T, chunk.start)
-
     mutual = queries is images
-    blocks = _slices(len(images), PRODUCTS_AT_ONCE * PER_PRODUCT)
-    chunks = _slices(len(queries), PER_PRODUCT)
-    locks = {chunk.start: Lock() for chunk in chunks}
-    with joblib_progress(len(blocks) * len(chunks), label), threadpool_limits(1, user_api="blas"):
-        for block in blocks:
-            base, squares = centred(images[block])
-            tasks = (delayed(search)(chunk, base, squares, block.start) for chunk in chunks)
-            Parallel(n_jobs=-1, backend="threading")(tasks)
-    neighbors.sort(axis=1)
-    indices = neighbors & (2**INDEX_BITS - 1)
-    return indices.astype(np.int32), (neighbors >> INDEX_BITS).astype(np.int32)
+    groups, blocks = _slices(len(queries), PER_TASK), _slices(len(images), PER_TASK)
+    asked = [np.asarray(queries[rows]) for rows in groups]
+    # By the index of a group's first query. Never written into: another thread reads it.
+    neighbors = {rows.start: np.full((rows.stop - rows.start, k), NO_NEIGHBOR) for rows in groups}
+
+    def tasks() -> Iterator[Any]:
+        for i, block in enumerate(blocks):
+            # One array for all tasks of a block: a cluster gets it once, and keeps it as long.
+            among = asked[i] if mutual else np.asarray(images[block])
+            for j in reversed(range(i + 1 if mutual else len(groups))):
+                start, first = groups[j].start, block.start
+                limits = {
+                    of: neighbors[of].max(axis=1) for of in ((start, first) if mutual else (start,))
+                }
+                search = partial(_search, start, first, mutual, pixels, middle, k, limits)
+                yield delayed(search)(asked[j], among)
+
+    total = len(blocks) * (len(blocks) + 1) // 2 if mutual else len(blocks) * len(groups)
+    with joblib_progress(total, label), threadpool_limits(1, user_api="blas"):
+        parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator_unordered")
+        for found in parallel(tasks()):
+            for of, nearer in found.items():
+                neighbors[of] = _least(neighbors[of], nearer)
+    least = np.sort(np.concatenate(list(neighbors.values())), axis=1)
+    indices = least & (2**INDEX_BITS - 1)
+    return indices.astype(np.int32), (least >> INDEX_BITS).astype(np.int32)
 
 
 def _slices(n: int, at_once: int) -> list[slice]:
     return [slice(start, min(start + at_once, n)) for start in range(0, n, at_once)]
+
+
+def _search(
+    start: int,
+    first: int,
+    mutual: bool,
+    pixels: NDArray[np.intp],
+    middle: int,
+    k: int,
+    limits: dict[int, NDArray[np.int64]],
+    queries: NDArray,
+    images: NDArray,
+) -> dict[int, NDArray[np.int64]]:
+    """Neighbours of a group of queries in a block of images; if ``mutual``, also the other way.
+
+    Args:
+        start: The index of the first query.
+        first: The index of the first image.
+        mutual: Whether both are of one set. No image then comes before the first query.
+        pixels: Those to compare.
+        middle: What to subtract from them.
+        k: How many neighbours of each.
+        limits: (n,), the farthest neighbour known of each query, by ``start``; if ``mutual``, also
+            of each image, by ``first``.
+        queries: (n, 28, 28).
+        images: (m, 28, 28).
+
+    Returns:
+        For each of ``limits``, all neighbours that are nearer and may be among the nearest: (n, up
+        to k). What they have too few of is filled up with the limit.
+    """
+    base, squares = _centred(images, pixels, middle)
+    found = {of: np.repeat(limit[:, None], k, axis=1) for of, limit in limits.items()}
+    for rows in _slices(len(queries), PER_PRODUCT):
+        asked, own_squares = _centred(queries[rows], pixels, middle)
+        # Twice a number is as exact as the number.
+        asked *= -2
+        for part in _slices(len(images), PER_PRODUCT):
+            query, image = start + rows.start, first + part.start
+            # Of two images in one set, the distance is found once.
+            if mutual and image < query:
+                continue
+            squared = np.add.outer(own_squares, squares[part])
+            for terms in _slices(len(pixels), EXACT // middle**2):
+                squared += (asked[:, terms] @ base[part, terms].T).astype(np.int32)
+            found[start][rows] = _nearer(found[start][rows], squared, image)
+            if mutual and image > query:
+                turned = np.ascontiguousarray(squared.T)
+                found[first][part] = _nearer(found[first][part], turned, query)
+    for of, limit in limits.items():
+        found[of].sort(axis=1)
+        found[of] = found[of][:, : (found[of] < limit[:, None]).sum(axis=1).max()]
+    return found
+
+
+def _centred(
+    images: NDArray, pixels: NDArray[np.intp], middle: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    rows = images.reshape(len(images), -1).take(pixels, axis=1).astype(np.float32)
+    rows -= middle
+    return rows, np.einsum("ij,ij->i", rows, rows, dtype=np.float64).astype(np.int32)
+
+
+def _least(neighbors: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
+    k = neighbors.shape[1]
+    return np.partition(np.hstack([neighbors, more]), k - 1, axis=1)[:, :k]
 
 
 def _nearer(
@@ -109,6 +165,8 @@ def _nearer(
     """
     k = neighbors.shape[1]
     farthest = (neighbors.max(axis=1) >> INDEX_BITS).astype(np.int32)
+    if k <= squared.shape[1] and (farthest == NO_NEIGHBOR >> INDEX_BITS).any():
+        farthest = np.minimum(farthest, np.partition(squared, k - 1, axis=1)[:, k - 1])
     # Of equal distances, the lower index is nearer.
     found = np.flatnonzero(squared <= farthest[:, None])
     rows, columns = np.divmod(found, squared.shape[1])
@@ -116,4 +174,4 @@ def _nearer(
     places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     more = np.full((len(squared), counts.max()), NO_NEIGHBOR)
     more[rows, places] = squared[rows, columns].astype(np.int64) << INDEX_BITS | (first + columns)
-    return np.partition(np.hstack([neighbors, more]), k - 1, axis=1)[:, :k]
+    return _least(neighbors, more)

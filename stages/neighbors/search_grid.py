@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from stages.common.arrays import load, load_group
 from stages.common.folds import fold_numbers
+from stages.common.parallel import workers
 from stages.common.params import read
 from stages.neighbors.knn import outside_folds
 from stages.output.tables import Metrics, write_csv, write_metrics
@@ -80,6 +81,7 @@ def main(
     folds = fold_numbers(StratifiedKFold(grid["n_folds"]), y)
     n_neighbors, weights = grid["n_neighbors"], grid["weights"]
     distances = outside_folds(load_group(neighbors), load(images), folds, max(n_neighbors))
-    results = search_grid(distances, y, folds, n_neighbors, weights)
+    with workers():
+        results = search_grid(distances, y, folds, n_neighbors, weights)
     write_metrics(metrics, grid_metrics(results))
     write_csv(curve, {name: results[name] for name in ("n_neighbors", "weights", "mean", "std")})

@@ -42,11 +42,11 @@ def neighbors_of(images: NDArray, k: int) -> dict[str, NDArray]:
     return {"indices": indices, "squared_distances": squared}
 
 
-@pytest.fixture(params=[(1000, 60), (12, 3)], ids=["at once", "in blocks"])
+@pytest.fixture(params=[(1000, 5000), (12, 100)], ids=["at once", "in blocks"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    per_product, at_once = request.param
+    per_product, per_task = request.param
     monkeypatch.setattr("stages.neighbors.search.PER_PRODUCT", per_product)
-    monkeypatch.setattr("stages.neighbors.search.PRODUCTS_AT_ONCE", at_once)
+    monkeypatch.setattr("stages.neighbors.search.PER_TASK", per_task)
 
 
 @pytest.mark.usefixtures("blocks")
