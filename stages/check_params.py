@@ -278,6 +278,26 @@ class Denoise(Section):
     """How many digits the picture shows."""
 
 
+class Strokes(Section):
+    """Stages choose_machine and train_machine: a support vector machine on features of strokes.
+
+    Of gamma, n_copies and weight, every combination is cross-validated.
+    """
+
+    C: Annotated[float, Field(ge=1e-12, allow_inf_nan=False)]
+    """The inverse of the regularisation's strength."""
+    gamma: Several[Annotated[float, Field(gt=0, le=1e6)]]
+    """The coefficient of the RBF kernel."""
+    n_copies: Several[Annotated[int, Field(ge=0, le=100)]]
+    """How many copies of each support vector are trained on, too."""
+    weight: Several[Annotated[float, Field(ge=0, le=1e6)]]
+    """How much the second opinion counts, by distance under deformation."""
+    strength: Annotated[float, Field(ge=0, lt=1)]
+    """How much a copy differs: its affine map's numbers are drawn from -strength to strength."""
+    seed: Seed
+    """The seed of the copies."""
+
+
 class Params(Section):
     """Every number that can change a result."""
 
@@ -298,6 +318,7 @@ class Params(Section):
     grid: Grid
     multilabel: Multilabel
     denoise: Denoise
+    strokes: Strokes
 
     @model_validator(mode="after")
     def _enough_neighbors(self) -> "Params":

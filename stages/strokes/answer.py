@@ -1,0 +1,169 @@
+"""The answer: a support vector machine's, and where that hesitates, a second opinion."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from stages.common.arrays import load
+from stages.strokes.extract_features import gradients, normalising
+
+# The kernel is rounded to 2**-20, a coefficient to 2**-12: sums of their products are exact.
+KERNEL, COEFFICIENT = 2.0**20, 2.0**12
+# Of each of the two classes, so many images are compared, moved by up to so many pixels.
+NEAREST, MOVES = 10, 2
+IMAGES_AT_ONCE, QUERIES_AT_ONCE = 250, 20
+
+
+class Images(NamedTuple):
+    """Images (n, 28, 28), and their features (n, n_features)."""
+
+    pixels: NDArray[np.uint8]
+    features: NDArray[np.uint16]
+
+    @classmethod
+    def load(cls, paths: Mapping[str, Path]) -> "Images":
+        """Those of two files, ``images`` and ``features``."""
+        return cls(np.asarray(load(paths["images"])), load(paths["features"]))
+
+    def at(self, rows: NDArray) -> "Images":
+        """Those at an index or a mask."""
+        return Images(self.pixels[rows], self.features[rows])
+
+
+class Ranking(NamedTuple):
+    """The two likeliest classes of each image, (n,), and by how much the first of them wins.
+
+    Below 1, the image is within the margin of that pair's support vector machine.
+    """
+
+    first: NDArray
+    second: NDArray
+    margin: NDArray[np.float64]
+
+
+def machine(svc: Any) -> dict[str, NDArray]:
+    """What a fitted :class:`sklearn.svm.SVC` of :func:`features` has learned, as integers.
+
+    Returns:
+        ``support`` (n, n_features) by class, ``n_support`` (n_classes,), ``coefficients``
+        (n, n_classes - 1), of the pairs with each other class, ``intercepts`` (n_pairs,),
+        ``classes`` (n_classes,), and ``gamma`` ().
+    """
+    return {
+        "support": svc.support_vectors_.astype(np.uint16),
+        "n_support": svc.n_support_,
+        # Of two classes, the public ones have the other sign.
+        "coefficients": np.rint(svc._dual_coef_.T * COEFFICIENT).astype(np.int32),
+        "intercepts": np.rint(svc._intercept_ * KERNEL * COEFFICIENT).astype(np.int64),
+        "classes": svc.classes_,
+        "gamma": np.array(svc.gamma),
+    }
+
+
+def ranked(learned: Mapping[str, NDArray], features: NDArray[np.uint16]) -> Ranking:
+    """The two classes that win most pairs; among equals, those that win by more.
+
+    Args:
+        learned: What :func:`machine` returns.
+        features: (n, n_features).
+    """
+    parts = (features[i : i + IMAGES_AT_ONCE] for i in range(0, len(features), IMAGES_AT_ONCE))
+    tasks = (delayed(_ranked)(learned, part) for part in parts)
+    columns = zip(*Parallel(n_jobs=-1, prefer="threads")(tasks), strict=True)
+    return Ranking(*map(np.concatenate, columns))
+
+
+def _ranked(learned: Mapping[str, NDArray], features: NDArray[np.uint16]) -> Ranking:
+    classes, ends = learned["classes"], np.cumsum(learned["n_support"])
+    n = len(classes)
+    kernel = _squared(features, learned["support"])
+    kernel = np.rint(np.exp(-learned["gamma"] * kernel) * KERNEL)
+    wins = np.zeros((len(features), n, n))
+    wins[:, *np.triu_indices(n, 1)] = learned["intercepts"]
+    wins += wins.swapaxes(1, 2)
+    for i, (end, size) in enumerate(zip(ends, learned["n_support"], strict=True)):
+        of_class, others = slice(end - size, end), np.arange(n) != i
+        part = kernel[:, of_class] @ learned["coefficients"][of_class].astype(float)
+        wins[:, i, others] += part
+        wins[:, others, i] += part
+    # For the first class of a pair, and so against the second.
+    wins *= np.sign(np.arange(n) - np.arange(n)[:, None]) / (KERNEL * COEFFICIENT)
+    score = 2 * n * (wins > 0).sum(axis=2) + wins.clip(-1, 1).sum(axis=2)
+    first, second = np.argsort(-score, axis=1, kind="stable")[:, :2].T
+    return Ranking(classes[first], classes[second], wins[np.arange(len(wins)), first, second])
+
+
+def _squared(queries: NDArray[np.uint16], among: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """Squared distances, exact: in single precision too, what is below 2**24 is."""
+    q, a = queries.astype(np.float32), among.astype(np.float32)
+    lengths = np.add.outer((q * q).sum(axis=1), (a * a).sum(axis=1))
+    return (lengths - 2 * (q @ a.T)).astype(float)
+
+
+def deformed(query: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The distance to each of ``others`` when each pixel may move, and its neighbours with it.
+
+    The image distortion model with local context of Keysers, Deselaers, Gollan and Ney, Deformation
+    models for image recognition, PAMI 29 (2007), section 3.4.
+
+    Args:
+        query: (2, side, side), a gradient.
+        others: (n, 2, side, side).
+    """
+    side = query.shape[-1]
+    padded = np.pad(others, ((0, 0), (0, 0), (MOVES, MOVES), (MOVES, MOVES)))
+    least = np.full((len(others), side, side), np.iinfo(np.int32).max, dtype=np.int32)
+    for down in range(2 * MOVES + 1):
+        for right in range(2 * MOVES + 1):
+            apart = query - padded[:, :, down : down + side, right : right + side]
+            apart = np.pad((apart * apart).sum(axis=1, dtype=np.int32), ((0, 0), (1, 1), (1, 1)))
+            apart = apart[:, :-2] + apart[:, 1:-1] + apart[:, 2:]
+            apart = apart[:, :, :-2] + apart[:, :, 1:-1] + apart[:, :, 2:]
+            np.minimum(least, apart, out=least)
+    return least.sum(axis=(1, 2), dtype=np.int64)
+
+
+def to_class(queries: Images, labels: NDArray, train: Images, y: NDArray) -> NDArray[np.int64]:
+    """The least :func:`deformed` distance of each query to the images of its class in ``labels``.
+
+    Of these, the nearest by features are compared.
+    """
+    near: list[NDArray] = [np.empty(0)] * len(labels)
+    for label in np.unique(labels):
+        rows, among = np.flatnonzero(labels == label), np.flatnonzero(y == label)
+        squared = _squared(queries.features[rows], train.features[among]).astype(np.int64)
+        # With its index, no distance is there twice.
+        nearest = np.partition(squared << 32 | among, min(NEAREST, len(among)) - 1, axis=1)
+        for row, indices in zip(rows, nearest[:, :NEAREST] & (2**32 - 1), strict=True):
+            near[row] = indices
+
+    def least(row: int) -> int:
+        both = np.concatenate([queries.pixels[row : row + 1], train.pixels[near[row]]])
+        gradient = gradients(both, normalising(both))
+        return int(deformed(gradient[0], gradient[1:]).min())
+
+    tasks = (delayed(least)(row) for row in range(len(labels)))
+    return np.array(
+        Parallel(n_jobs=-1, prefer="threads", batch_size=QUERIES_AT_ONCE)(tasks), dtype=np.int64
+    )
+
+
+def second_opinion(
+    ranking: Ranking, queries: Images, train: Images, y: NDArray
+) -> NDArray[np.float64]:
+    """How much nearer the first class is than the second, from -1 to 1; 0 beyond the margin."""
+    opinion, asked = np.zeros(len(ranking.margin)), np.flatnonzero(ranking.margin < 1)
+    of = queries.at(asked)
+    first = to_class(of, ranking.first[asked], train, y)
+    second = to_class(of, ranking.second[asked], train, y)
+    opinion[asked] = (second - first) / np.maximum(second + first, 1)
+    return opinion
+
+
+def decided(ranking: Ranking, opinion: NDArray[np.float64], weight: float) -> NDArray:
+    """The first class, unless a second opinion of such weight is for the second, (n,)."""
+    return np.where(ranking.margin + weight * opinion > 0, ranking.first, ranking.second)

@@ -1,0 +1,56 @@
+"""Stage train_machine: the chosen machine, trained on all, and its answers for the test images."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from stages.common.arrays import load, save_group
+from stages.common.params import read
+from stages.models.saved import save_model
+from stages.strokes.answer import Images, decided, machine, ranked, second_opinion
+from stages.strokes.fitting import fitted_on_copies
+
+
+def main(
+    params: Path,
+    chosen: Path,
+    support: Path,
+    train: dict[str, Path],
+    test: dict[str, Path],
+    out: Path,
+) -> None:
+    """Write ``model.skops``, ``machine.npz`` and ``predictions.npz`` into the folder ``out``.
+
+    ``predictions`` are the answers for the test images, ``alone`` those without a second opinion,
+    and ``without_copies`` those of a machine without copies, either. ``margin`` is by how much the
+    first of two classes was preferred, (n,).
+
+    Args:
+        params: The file of parameters.
+        chosen: Those that :mod:`stages.strokes.choose_machine` has found best.
+        support: The rows to train on.
+        train: ``images``, ``labels`` and ``features``.
+        test: ``images`` and ``features``.
+        out: The folder to write into.
+    """
+    best, values = json.loads(chosen.read_text(encoding="utf-8")), read(params, "strokes")
+    images, asked = Images.load(train), Images.load(test)
+    y, rows = np.asarray(load(train["labels"])), load(support)
+    models = Parallel(n_jobs=-1, prefer="threads")(
+        delayed(fitted_on_copies)(images.at(rows), y[rows], best["gamma"], n_copies, values)
+        for n_copies in (best["n_copies"], 0)
+    )
+    learned, plain = map(machine, models)
+    ranking = ranked(learned, asked.features)
+    opinion = second_opinion(ranking, asked, images, y)
+    save_model(out / "model.skops", models[0])
+    save_group(out / "machine.npz", **learned, weight=np.array(best["weight"]))
+    save_group(
+        out / "predictions.npz",
+        predictions=decided(ranking, opinion, best["weight"]),
+        alone=ranking.first,
+        without_copies=ranked(plain, asked.features).first,
+        margin=np.round(ranking.margin + best["weight"] * opinion, 4),
+    )
