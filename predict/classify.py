@@ -1,8 +1,6 @@
-"""Which digit an image is, by the votes of the nearest training images, and how sure that is."""
+"""Which digit an image is, by the machine of strokes, and how sure that is."""
 
-import io
 import json
-from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
@@ -13,12 +11,14 @@ from ruamel.yaml import YAML
 
 from stages.common.arrays import load
 from stages.common.errors import UserError
-from stages.neighbors.evaluate_neighbors import predictions
-from stages.neighbors.search import nearest
+from stages.strokes.answer import Images, decided, nearest, ranked, second_opinion
+from stages.strokes.extract_features import features, normalising
 
-# An answer is sure if, of the test images with such votes, at least so many got a right one, and
-# if no more than a thousandth of them is as far from all training images.
+# An answer is sure if, of the test images that were won by no more than it, at least so many got a
+# right one, and if no more than a thousandth of all is as far from the images of its class.
 SURE, FARTHEST = 0.9, 0.999
+# Of each of the two likeliest classes, so many images are shown.
+SHOWN = 2
 
 
 def variables(root: Path) -> dict[str, Any]:
@@ -32,22 +32,24 @@ class Made(NamedTuple):
 
     images: Path
     labels: Path
+    features: Path
     classes: Path
-    grid: Path
+    machine: Path
+    predictions: Path
     test_labels: Path
-    test_neighbors: Path
 
 
 def made(root: Path) -> Made:
     """Those of the pipeline in a folder."""
     of = variables(root)
     return Made(
-        root / of["augmented"]["images"],
-        root / of["augmented"]["labels"],
+        root / of["train"]["images"],
+        root / of["train"]["labels"],
+        root / of["strokes"]["train"],
         root / of["classes"],
-        root / of["metrics"] / "grid.json",
+        root / of["strokes"]["machine"] / "machine.npz",
+        root / of["strokes"]["machine"] / "predictions.npz",
         root / of["test"]["labels"],
-        root / of["nearest"] / "test_in_augmented.npz",
     )
 
 
@@ -61,15 +63,17 @@ class Classes(NamedTuple):
 class Answer(NamedTuple):
     """What the classifier says of one image.
 
-    ``label`` is the winner, ``votes`` how many of the voters say so, ``candidates`` all labels
-    that they name, the likeliest first, and ``distance`` that to the nearest of them. ``accuracy``
-    is the share of right answers among the test images with as many votes. ``verdict`` is ``sure``,
-    ``unsure``, or ``unlike any`` image that the classifier was tested on.
+    ``label`` is the answer, ``candidates`` are the two likeliest labels, the answer first, and
+    ``margin`` is by how much it won. ``distance`` is that of the features to the nearest training
+    image of its class. ``accuracy`` is the share of right answers among the test images that were
+    won by no more. ``verdict`` is ``sure``, ``unsure``, or ``unlike any`` image that the
+    classifier was tested on. ``neighbors`` are the rows of the nearest training images of both
+    candidates, the answer's first.
     """
 
     label: int
-    votes: int
     candidates: list[int]
+    margin: float
     distance: float
     accuracy: float
     verdict: str
@@ -85,12 +89,12 @@ def verdict(answer: Answer, classes: Classes) -> str:
 
 
 def reasons(answer: Answer) -> str:
-    """How sure that is: the votes, and the distance to the nearest training image."""
-    return f"{answer.votes} of {len(answer.neighbors)} votes, distance {answer.distance:,.0f}"
+    """How sure that is: by how much it won, and the distance to the nearest training image."""
+    return f"by {answer.margin:.2f}, distance {answer.distance:,.0f}"
 
 
 class Classifier:
-    """The grid's winner on the augmented training set, as the pipeline has evaluated it.
+    """The machine of strokes with its second opinion, as the pipeline has evaluated it.
 
     Args:
         root: The pipeline's folder.
@@ -104,58 +108,61 @@ class Classifier:
         for path in paths:
             if not path.exists():
                 raise UserError(f"{path} is not there: make repro, or dvc pull")
-        images, labels, classes, grid, test_labels, test_neighbors = paths
+        images, labels, of_strokes, classes, machine, predictions, test_labels = paths
         try:
             self.images, self.labels, truth = load(images), load(labels), load(test_labels)
+            self.train = Images(self.images, load(of_strokes))
             called = json.loads(classes.read_text(encoding="utf-8"))
-            best = json.loads(grid.read_text(encoding="utf-8"))["best"]
-            # NumPy leaves a damaged file open that it has opened itself.
-            with test_neighbors.open("rb") as file, np.load(file) as arrays:
-                tested = dict(arrays)
+            self.machine, tested = _arrays(machine), _arrays(predictions)
+            right = tested["predictions"] == truth
         except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
             listed = ", ".join(map(str, paths))
             raise UserError(f"damaged, one of {listed}: make verify, then make repro") from error
-        if len(self.images) != len(self.labels):
-            raise UserError(f"{images} and {labels} are not of one run: make repro")
+        if not len(self.images) == len(self.labels) == len(self.train.features):
+            raise UserError(f"{images}, {labels} and {of_strokes} are not of one run: make repro")
         self.classes = Classes(
             called["noun"], {int(label): name for label, name in called["names"].items()}
         )
-        self.n_neighbors, self.weights = best["n_neighbors"], best["weights"]
-        winners, votes = self._vote(tested)
-        self.accuracies = [
-            float(np.mean((winners == truth)[votes == n])) if (votes == n).any() else 0.0
-            for n in range(self.n_neighbors + 1)
-        ]
-        self.farthest = float(np.quantile(np.sqrt(tested["squared_distances"][:, 0]), FARTHEST))
+        self.margins, self.right = tested["margin"], right
+        self.farthest = float(np.quantile(np.sqrt(tested["squared_distances"]), FARTHEST))
 
-    def _vote(self, neighbors: dict[str, NDArray]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        winners = predictions(neighbors, self.labels, self.n_neighbors, self.weights)
-        voters = self.labels[neighbors["indices"][:, : self.n_neighbors]]
-        return winners, (voters == winners[:, None]).sum(axis=1)
+    def accuracy(self, margin: float) -> float:
+        """The share of right answers among the test images that were won by no more; 0 of none."""
+        as_little = self.margins <= margin
+        return float(self.right[as_little].mean()) if as_little.any() else 0.0
 
     def predict(self, images: NDArray[np.uint8]) -> list[Answer]:
         """The answer for each image, (n, 28, 28)."""
-        # It takes a second: no progress is to be shown.
-        with redirect_stderr(io.StringIO()):
-            indices, squared = nearest(images, self.images, self.n_neighbors)
-        found = {"indices": indices, "squared_distances": squared}
+        asked = Images(images, features(images, normalising(images)))
+        ranking = ranked(self.machine, asked.features)
+        opinion = second_opinion(ranking, asked, self.train, self.labels)
+        weight = float(self.machine["weight"])
+        labels = decided(ranking, opinion, weight)
+        others = np.where(labels == ranking.first, ranking.second, ranking.first)
+        of_both = [
+            nearest(asked.features, of, self.train.features, self.labels) for of in (labels, others)
+        ]
         answers = []
-        for row, (label, votes) in enumerate(zip(*self._vote(found), strict=True)):
-            voters = self.labels[indices[row]]
-            named, counts = np.unique(voters, return_counts=True)
-            order = np.lexsort((named, -counts, named != label))
-            distance = float(np.sqrt(squared[row, 0]))
-            accuracy = self.accuracies[votes]
+        for label, other, margin, (rows, squared), (other_rows, _) in zip(
+            labels, others, abs(ranking.margin + weight * opinion), *of_both, strict=True
+        ):
+            distance, accuracy = float(np.sqrt(squared[0])), self.accuracy(margin)
             verdict = "sure" if accuracy >= SURE else "unsure"
             answers.append(
                 Answer(
                     label=int(label),
-                    votes=int(votes),
-                    candidates=[int(name) for name in named[order]],
+                    candidates=[int(label), int(other)],
+                    margin=float(margin),
                     distance=distance,
                     accuracy=accuracy,
                     verdict="unlike any" if distance > self.farthest else verdict,
-                    neighbors=[int(index) for index in indices[row]],
+                    neighbors=[int(row) for row in (*rows[:SHOWN], *other_rows[:SHOWN])],
                 )
             )
         return answers
+
+
+def _arrays(path: Path) -> dict[str, NDArray]:
+    # NumPy leaves a damaged file open that it has opened itself.
+    with path.open("rb") as file, np.load(file) as arrays:
+        return dict(arrays)

@@ -15,7 +15,7 @@ from stages.strokes.extract_features import gradients, normalising
 KERNEL, COEFFICIENT = 2.0**20, 2.0**12
 # Of each of the two classes, so many images are compared, moved by up to so many pixels.
 NEAREST, MOVES = 10, 2
-IMAGES_AT_ONCE, QUERIES_AT_ONCE = 250, 20
+IMAGES_AT_ONCE = 250
 
 
 class Images(NamedTuple):
@@ -127,29 +127,50 @@ def deformed(query: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.
     return least.sum(axis=(1, 2), dtype=np.int64)
 
 
-def to_class(queries: Images, labels: NDArray, train: Images, y: NDArray) -> NDArray[np.int64]:
-    """The least :func:`deformed` distance of each query to the images of its class in ``labels``.
+def nearest(
+    features: NDArray[np.uint16], labels: NDArray, among: NDArray[np.uint16], y: NDArray
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """For each query, the nearest images of its class: their rows, and squared distances.
 
-    Of these, the nearest by features are compared.
+    Args:
+        features: (n, n_features), of the queries.
+        labels: (n,), the class in which to look for each.
+        among: (m, n_features).
+        y: (m,), their classes.
+
+    Returns:
+        NEAREST each, or as many as the class has, by increasing distance, then row.
     """
-    near: list[NDArray] = [np.empty(0)] * len(labels)
+    found: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     for label in np.unique(labels):
-        rows, among = np.flatnonzero(labels == label), np.flatnonzero(y == label)
-        squared = _squared(queries.features[rows], train.features[among]).astype(np.int64)
-        # With its index, no distance is there twice.
-        nearest = np.partition(squared << 32 | among, min(NEAREST, len(among)) - 1, axis=1)
-        for row, indices in zip(rows, nearest[:, :NEAREST] & (2**32 - 1), strict=True):
-            near[row] = indices
+        asked, of_class = np.flatnonzero(labels == label), np.flatnonzero(y == label)
+        squared = _squared(features[asked], among[of_class]).astype(np.int64)
+        # With its row, no distance is there twice.
+        keys = np.partition(squared << 32 | of_class, min(NEAREST, len(of_class)) - 1, axis=1)
+        for query, key in zip(asked, np.sort(keys[:, :NEAREST], axis=1), strict=True):
+            found[int(query)] = key & (2**32 - 1), key >> 32
+    return [found[query] for query in range(len(labels))]
 
-    def least(row: int) -> int:
-        both = np.concatenate([queries.pixels[row : row + 1], train.pixels[near[row]]])
-        gradient = gradients(both, normalising(both))
+
+def apart(queries: Images, labels: NDArray, train: Images, y: NDArray) -> NDArray[np.int64]:
+    """The least :func:`deformed` distance of each query to the nearest images of its class, (n,).
+
+    Args:
+        queries: n of them.
+        labels: (n,), the class of each.
+        train: The images to compare with.
+        y: Their classes.
+    """
+
+    def least(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> int:
+        images = np.concatenate([pixels[None], train.pixels[rows]])
+        gradient = gradients(images, normalising(images))
         return int(deformed(gradient[0], gradient[1:]).min())
 
-    tasks = (delayed(least)(row) for row in range(len(labels)))
-    return np.array(
-        Parallel(n_jobs=-1, prefer="threads", batch_size=QUERIES_AT_ONCE)(tasks), dtype=np.int64
-    )
+    found = nearest(queries.features, labels, train.features, y)
+    pairs = zip(queries.pixels, found, strict=True)
+    tasks = (delayed(least)(pixels, rows) for pixels, (rows, _) in pairs)
+    return np.array(Parallel(n_jobs=-1, prefer="threads")(tasks), dtype=np.int64)
 
 
 def second_opinion(
@@ -157,9 +178,10 @@ def second_opinion(
 ) -> NDArray[np.float64]:
     """How much nearer the first class is than the second, from -1 to 1; 0 beyond the margin."""
     opinion, asked = np.zeros(len(ranking.margin)), np.flatnonzero(ranking.margin < 1)
-    of = queries.at(asked)
-    first = to_class(of, ranking.first[asked], train, y)
-    second = to_class(of, ranking.second[asked], train, y)
+    first, second = (
+        apart(queries.at(asked), labels[asked], train, y)
+        for labels in (ranking.first, ranking.second)
+    )
     opinion[asked] = (second - first) / np.maximum(second + first, 1)
     return opinion
 

@@ -107,6 +107,7 @@ def main(
     names = json.loads(classes.read_text(encoding="utf-8"))["names"]
     rows = np.flatnonzero(wrong)[:MOST_PICTURES]
     titles = [f"{names[str(y[row])]}, not {names[str(answers[row])]}" for row in rows]
-    # Where nothing is wrong, there is a picture too.
-    shown = list(load(test["images"])[rows]) or [np.zeros((28, 28))]
-    save_panels(picture, shown, titles or ["none"], COLUMNS, INCHES)
+    # Whole lines, and a blank one where nothing is wrong.
+    blank = -len(rows) % COLUMNS if len(rows) else COLUMNS
+    shown = [*load(test["images"])[rows], *np.zeros((blank, 28, 28))]
+    save_panels(picture, shown, titles + [""] * blank, COLUMNS, INCHES)

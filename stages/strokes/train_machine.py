@@ -9,7 +9,7 @@ from joblib import Parallel, delayed
 from stages.common.arrays import load, save_group
 from stages.common.params import read
 from stages.models.saved import save_model
-from stages.strokes.answer import Images, decided, machine, ranked, second_opinion
+from stages.strokes.answer import Images, decided, machine, nearest, ranked, second_opinion
 from stages.strokes.fitting import fitted_on_copies
 
 
@@ -25,7 +25,8 @@ def main(
 
     ``predictions`` are the answers for the test images, ``alone`` those without a second opinion,
     and ``without_copies`` those of a machine without copies, either. ``margin`` is by how much the
-    first of two classes was preferred, (n,).
+    answer was preferred to the second class, and ``squared_distances`` are those of the features to
+    the nearest training image that is of the class of the answer, (n,).
 
     Args:
         params: The file of parameters.
@@ -45,12 +46,15 @@ def main(
     learned, plain = map(machine, models)
     ranking = ranked(learned, asked.features)
     opinion = second_opinion(ranking, asked, images, y)
+    said = decided(ranking, opinion, best["weight"])
+    found = nearest(asked.features, said, images.features, y)
     save_model(out / "model.skops", models[0])
     save_group(out / "machine.npz", **learned, weight=np.array(best["weight"]))
     save_group(
         out / "predictions.npz",
-        predictions=decided(ranking, opinion, best["weight"]),
+        predictions=said,
         alone=ranking.first,
         without_copies=ranked(plain, asked.features).first,
-        margin=np.round(ranking.margin + best["weight"] * opinion, 4),
+        margin=np.round(abs(ranking.margin + best["weight"] * opinion), 4),
+        squared_distances=np.array([squared[0] for _, squared in found]),
     )

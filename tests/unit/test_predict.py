@@ -21,10 +21,10 @@ from predict.__main__ import main
 from predict.classify import Classifier, made, verdict
 from predict.evaluate import photo
 from predict.find import AT_MOST, STROKE, find_digits, mnist_form, read_picture, thickened
-from stages.common.arrays import save, save_group
+from stages.common.arrays import save
 from stages.common.errors import UserError
 from stages.data.sources import Mnist
-from stages.neighbors.search import nearest
+from stages.strokes import extract_features, train_machine
 from tests.support import ROOT
 
 N_TRAIN = 4000
@@ -76,16 +76,28 @@ def root(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "dvc.yaml", folder)
     order = np.random.RandomState(0).permutation(len(images))
     train, test = order[:N_TRAIN], order[N_TRAIN:]
-    paths = made(folder)
+    paths, test_images = made(folder), folder / "test.npy"
     save(paths.images, images[train])
     save(paths.labels, labels[train])
+    save(test_images, images[test])
     save(paths.test_labels, labels[test])
-    indices, squared = nearest(images[test], images[train], 8)
-    save_group(paths.test_neighbors, indices=indices, squared_distances=squared)
+    test_features, support = folder / "test_features.npy", folder / "support.npy"
+    extract_features.main(paths.images, paths.features)
+    extract_features.main(test_images, test_features)
+    save(support, np.arange(N_TRAIN))
+    params, chosen = folder / "params.yaml", folder / "chosen.json"
+    params.write_text("strokes: {C: 10, strength: 0.1, seed: 0}")
+    chosen.write_text('{"gamma": 3, "n_copies": 0, "weight": 4}')
+    train_machine.main(
+        params,
+        chosen,
+        support,
+        {"images": paths.images, "labels": paths.labels, "features": paths.features},
+        {"images": test_images, "features": test_features},
+        paths.machine.parent,
+    )
     names = {str(label): f"number {label}" for label in range(10)}
     paths.classes.write_text(json.dumps({"noun": "digit", "names": names}))
-    paths.grid.parent.mkdir(parents=True)
-    paths.grid.write_text('{"best": {"n_neighbors": 4, "weights": "distance"}}')
     return folder
 
 
@@ -301,18 +313,27 @@ def test_a_training_image_is_itself_and_a_checkerboard_no_digit(root: Path) -> N
     )
 
 
-def test_a_split_vote_is_unsure(root: Path, digits: Mnist) -> None:
+def test_what_is_won_by_little_is_unsure(root: Path, digits: Mnist) -> None:
     classifier = Classifier(root)
     answers = classifier.predict(digits[0][::10])
-    split = [answer for answer in answers if answer.votes == 2 and answer.verdict != "unlike any"]
-    assert split
-    for answer in split:
-        assert answer.candidates[0] == answer.label
+    unsure = [answer for answer in answers if answer.verdict == "unsure"]
+    sure = [answer for answer in answers if answer.verdict == "sure"]
+    assert 0 < len(unsure) < 0.2 * len(sure)
+    assert np.mean([a.margin for a in unsure]) < np.quantile([a.margin for a in sure], 0.1)
+    for answer in unsure:
+        assert answer.accuracy < 0.9
+        assert answer.candidates[0] == answer.label != answer.candidates[1]
         assert verdict(answer, classifier.classes) == "unsure: " + " or ".join(
             f"number {label}" for label in answer.candidates
         )
-    united = [answer for answer in answers if answer.votes == 4]
-    assert {answer.verdict for answer in united} <= {"sure", "unlike any"}
+
+
+def test_the_neighbors_shown_are_of_both_candidates(root: Path, digits: Mnist) -> None:
+    classifier = Classifier(root)
+    for answer in classifier.predict(digits[0][::500]):
+        first, second = answer.candidates
+        shown = classifier.labels[answer.neighbors]
+        np.testing.assert_array_equal(shown, [first, first, second, second])
 
 
 BLANK = np.full((300, 400, 3), 230, dtype=np.uint8)

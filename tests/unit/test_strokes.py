@@ -1,0 +1,361 @@
+"""Features of strokes, the machine on them and its second opinion, against independent oracles."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.stats import binomtest
+from sklearn.svm import SVC
+
+from stages.common.arrays import save, save_group
+from stages.data.sources import Mnist
+from stages.strokes.answer import (
+    MOVES,
+    Images,
+    Ranking,
+    decided,
+    deformed,
+    machine,
+    nearest,
+    ranked,
+    second_opinion,
+)
+from stages.strokes.evaluate_machine import main as evaluate
+from stages.strokes.evaluate_machine import mcnemar, wilson
+from stages.strokes.extract_features import (
+    CELLS,
+    SHADES,
+    SIDE,
+    SPREAD,
+    X,
+    Y,
+    blurred,
+    directions,
+    features,
+    gradients,
+    normalising,
+    warped,
+)
+from stages.strokes.fitting import fitted, fitted_on_copies
+from tests.support import ROOT
+
+IDENTITY = np.array([[[SIDE / 2, 0, 13.5], [0, SIDE / 2, 13.5]]])
+
+
+@pytest.fixture(scope="module")
+def some(digits: Mnist) -> Images:
+    pixels = digits[0][:1200]
+    return Images(pixels, features(pixels, normalising(pixels)))
+
+
+def mapped(image: NDArray[np.uint8], affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By SciPy."""
+    down, right = (np.mgrid[:SIDE, :SIDE] + 0.5) / (SIDE / 2) - 1
+    column, row = (a * right + b * down + c for a, b, c in affine)
+    return ndimage.map_coordinates(image.astype(float), [row, column], order=1, mode="constant")
+
+
+def test_a_normalised_image_is_centred_upright_and_of_one_size(digits: Mnist) -> None:
+    images = digits[0][:200]
+    row, column = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    found = []
+    for image, affine in zip(images, normalising(images), strict=True):
+        ink = mapped(image, affine)
+        ink /= ink.sum()
+        x, y = (column * ink).sum(), (row * ink).sum()
+        across, down = ((column - x) ** 2 * ink).sum(), ((row - y) ** 2 * ink).sum()
+        covariance = ((column - x) * (row - y) * ink).sum()
+        slant, spread = covariance / np.sqrt(across * down), np.sqrt(max(across, down))
+        found.append([abs(x), abs(y), abs(slant), abs(spread / SPREAD - 1)])
+    # Long strokes leave the frame, and bilinear interpolation blurs.
+    assert (np.median(found, axis=0) < [0.1, 0.1, 0.02, 0.02]).all()
+    assert (np.max(found, axis=0) < [0.7, 0.7, 0.2, 0.1]).all()
+
+
+def test_slant_place_and_size_make_no_difference(digits: Mnist) -> None:
+    images = digits[0][:100]
+    written = np.stack(
+        [
+            ndimage.affine_transform(image, [[1.1, 0], [0.25, 1.1]], [-1.5, -5], order=1)
+            for image in images
+        ]
+    )
+    plain, other = (features(of, normalising(of)).astype(float) for of in (images, written))
+    distances = np.linalg.norm(plain[:, None] - other, axis=2)
+    assert np.mean(distances.argmin(axis=1) == np.arange(100)) > 0.95
+    assert np.median(np.diag(distances)) < np.median(distances) / 3
+
+
+@pytest.mark.parametrize("maps", ["identity", "normalising", "warped"])
+def test_gradients_are_scipys_sobel(digits: Mnist, maps: str) -> None:
+    images = digits[0][:20]
+    of = np.repeat(IDENTITY, 20, axis=0) if maps == "identity" else normalising(images)
+    if maps == "warped":
+        of = warped(of, np.random.default_rng(0).uniform(-0.2, 0.2, (20, 2, 3)))
+    for image, affine, (x, y) in zip(images, of, gradients(images, of), strict=True):
+        expected = SHADES * mapped(image, affine)
+        # The positions are rounded to 256ths, and so a shade of 255 to 1; the result to a quarter.
+        tolerance = 8 * (SHADES * 2 * 255 / 512 + 1)
+        for found, axis in ((x, 1), (y, 0)):
+            apart = abs(found - ndimage.sobel(expected, axis=axis, mode="nearest"))
+            assert apart.max() <= tolerance
+            assert apart.mean() < 4
+
+
+def test_a_warp_moves_the_point_before_the_map() -> None:
+    rng = np.random.default_rng(0)
+    maps, warp = rng.normal(size=(2, 5, 2, 3))
+    point = rng.normal(size=3)
+    point[2] = 1
+    for affine, move, both in zip(maps, warp, warped(maps, warp), strict=True):
+        moved = point + np.append(move @ point, 0)
+        np.testing.assert_allclose(both @ point, affine @ moved)
+
+
+def test_the_parts_of_a_gradient_sum_to_it() -> None:
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (1, SIDE, SIDE))
+    gradient = np.rint(3000 * np.stack([np.cos(angles), np.sin(angles)], axis=1)).astype(np.int32)
+    parts = directions(gradient)
+    assert parts.min() >= 0
+    assert ((parts > 0).sum(axis=1) <= 2).all()
+    # Twice the area of two neighbours, 99 * 70, is shifted by 7 bits.
+    weighted = parts * (2**7 / (99 * 70))
+    for axis, unit in enumerate((X, Y)):
+        total = (weighted * unit[:, None, None]).sum(axis=1)
+        assert abs(total - gradient[:, axis]).max() < 4
+    turned = angles / (np.pi / 4) % 8
+    low = np.floor(turned).astype(int)
+    for n in (low, (low + 1) % 8):
+        far = np.abs((turned - n + 4) % 8 - 4)
+        assert (np.take_along_axis(parts, n[:, None], axis=1)[:, 0][far < 0.9] > 0).all()
+
+
+def test_a_cell_is_a_gaussian_sum() -> None:
+    plane = np.random.default_rng(0).integers(0, 5000, (1, SIDE, SIDE), dtype=np.int32)
+    cell = SIDE / CELLS
+    for i in range(CELLS):
+        for j in range(CELLS):
+            at = [(k + 0.5) * cell - 0.5 for k in (i, j)]
+            row, column = np.mgrid[:SIDE, :SIDE]
+            squared = ((row - at[0]) ** 2 + (column - at[1]) ** 2) / (cell / 2) ** 2
+            expected = (plane * np.exp(-squared / 2)).sum() * 64**2
+            assert blurred(plane)[0, i, j] == pytest.approx(expected, rel=0.03)
+
+
+def test_features_have_one_length_and_a_blank_image_none(digits: Mnist) -> None:
+    odd = np.zeros((6, 28, 28), dtype=np.uint8)
+    odd[1] = 255
+    odd[2, 13, 13] = odd[3, :, 27] = odd[4, 0] = 1
+    odd[5] = np.eye(28) * 255
+    images = np.concatenate([odd, digits[0][:594]])
+    found = features(images, normalising(images))
+    assert found.dtype == np.uint16
+    lengths = np.linalg.norm(found.astype(float), axis=1)
+    assert lengths[0] == 0
+    np.testing.assert_allclose(lengths[1:], 1000, rtol=0.01)
+    # Nor does an image depend on the others.
+    np.testing.assert_array_equal(found[590:], features(images[590:], normalising(images[590:])))
+
+
+@pytest.mark.parametrize("known", [[3, 5], [0, 4, 9], list(range(10))])
+def test_the_answers_are_the_svcs(some: Images, digits: Mnist, known: list[int]) -> None:
+    rows = np.flatnonzero(np.isin(digits[1][:1200], known))
+    X, y = some.features[rows], digits[1][rows] * np.uint8(25)
+    half = len(y) // 2
+    svc = fitted(X[:half], y[:half], C=10, gamma=3)
+    ranking = ranked(machine(svc), X[half:])
+    assert np.mean(ranking.first == svc.predict(X[half:])) > 0.99
+    pairs = SVC.decision_function(svc.set_params(decision_function_shape="ovo"), X[half:])
+    pairs = -pairs[:, None] if pairs.ndim == 1 else pairs
+    column = np.zeros((len(known), len(known)), dtype=int)
+    column[np.triu_indices(len(known), 1)] = range(pairs.shape[1])
+    i, j = (np.searchsorted(svc.classes_, of) for of in (ranking.first, ranking.second))
+    theirs = pairs[np.arange(len(pairs)), column[np.minimum(i, j), np.maximum(i, j)]]
+    np.testing.assert_allclose(ranking.margin, np.where(i < j, theirs, -theirs), atol=2e-3)
+
+
+def test_a_deformed_distance_is_brute_forces() -> None:
+    rng, side = np.random.default_rng(0), 9
+    query, other = rng.integers(-4000, 4001, (2, 2, side, side)).astype(np.int32)
+    edge = MOVES + 1
+    far = np.pad(other, ((0, 0), (edge, edge), (edge, edge)))
+    total = 0
+    for row in range(side):
+        for column in range(side):
+            sums = []
+            for down in range(-MOVES, MOVES + 1):
+                for right in range(-MOVES, MOVES + 1):
+                    apart = 0
+                    for i in (row - 1, row, row + 1):
+                        for j in (column - 1, column, column + 1):
+                            if 0 <= i < side and 0 <= j < side:
+                                there = far[:, i + down + edge, j + right + edge].astype(int)
+                                apart += ((query[:, i, j] - there) ** 2).sum()
+                    sums.append(apart)
+            total += min(sums)
+    assert deformed(query, other[None]).tolist() == [total]
+
+
+def test_moved_by_a_pixel_is_no_distance_and_the_largest_gradients_fit() -> None:
+    gradient = np.zeros((2, SIDE, SIDE), dtype=np.int32)
+    gradient[:, 8:24, 8:24] = np.random.default_rng(0).integers(-4080, 4081, (2, 16, 16))
+    moved = np.roll(gradient, (1, -2), axis=(1, 2))
+    assert deformed(gradient, moved[None]).tolist() == [0]
+    # Sobel of 255 * SHADES.
+    most = np.full((2, SIDE, SIDE), 4 * 255 * SHADES, dtype=np.int32)
+    assert deformed(most, -most[None])[0] > 2**31
+
+
+def test_the_nearest_of_a_class_are_brute_forces(some: Images, digits: Mnist) -> None:
+    y, labels = digits[1][200:1200], digits[1][:200][::-1]
+    among, queries = some.features[200:], some.features[:200]
+    found = nearest(queries, labels, among, y)
+    for query, label, (rows, squared) in zip(queries, labels, found, strict=True):
+        distances = ((among.astype(int) - query.astype(int)) ** 2).sum(axis=1)
+        of_class = np.flatnonzero(y == label)
+        order = of_class[np.argsort(distances[of_class], kind="stable")][:10]
+        np.testing.assert_array_equal(rows, order)
+        np.testing.assert_array_equal(squared, distances[order])
+    ((rows, _),) = nearest(queries[:1], labels[:1] * 0, among[:5], np.array([0, 1, 0, 1, 1]))
+    assert sorted(rows) == [0, 2]
+
+
+def test_a_second_opinion_is_asked_within_the_margin(some: Images, digits: Mnist) -> None:
+    y = digits[1][:1200]
+    train, asked = some.at(np.arange(200, 1200)), some.at(np.arange(200))
+    truth, wrong = y[:200], (y[:200] + 1) % 10
+    sure = np.arange(200) % 2 == 0
+    ranking = Ranking(wrong, truth, np.where(sure, 1.0, 0.5))
+    opinion = second_opinion(ranking, asked, train, y[200:])
+    assert (opinion[sure] == 0).all()
+    assert np.mean(opinion[~sure] < 0) > 0.95
+    assert abs(opinion).max() <= 1
+    np.testing.assert_array_equal(decided(ranking, opinion, 0), wrong)
+    answers = decided(ranking, opinion, 1e6)
+    assert (answers[sure] == wrong[sure]).all()
+    assert np.mean(answers[~sure] == truth[~sure]) > 0.95
+
+
+def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
+    y, values = digits[1][:1200], {"C": 10, "strength": 0.12, "seed": 0}
+    train, asked = some.at(np.arange(400)), some.at(np.arange(400, 1200))
+
+    def trained(n_copies: int, **changed: float) -> SVC:
+        return fitted_on_copies(train, y[:400], 3, n_copies, values | changed)
+
+    def error(svc: SVC) -> float:
+        return float(np.mean(ranked(machine(svc), asked.features).first != y[400:]))
+
+    again, other = trained(2), trained(2, seed=1)
+    np.testing.assert_array_equal(trained(2).dual_coef_, again.dual_coef_)
+    assert not np.array_equal(again.support_vectors_, other.support_vectors_)
+    plain = fitted(train.features, y[:400], 10, 3)
+    np.testing.assert_array_equal(trained(0).support_vectors_, plain.support_vectors_)
+    # Copies that differ in nothing.
+    assert set(trained(1, strength=0).support_ % 400) <= set(range(400))
+    assert error(again) <= error(plain) < 0.06
+
+
+@pytest.mark.parametrize(("errors", "n"), [(0, 10), (1, 10), (37, 10_000), (237, 10_000), (7, 7)])
+def test_the_interval_is_wilsons(errors: int, n: int) -> None:
+    theirs = binomtest(errors, n).proportion_ci(method="wilson")
+    np.testing.assert_allclose(wilson(errors, n), theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (3, 9), (9, 3), (5, 5), (9, 209)])
+def test_mcnemars_test_is_the_binomial_one(first: int, second: int) -> None:
+    theirs = binomtest(first, first + second).pvalue if first + second else 1.0
+    assert mcnemar(first, second) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("n_wrong", [0, 1, 70])
+def test_what_is_wrong_is_counted_and_drawn(digits: Mnist, tmp_path: Path, n_wrong: int) -> None:
+    images, y = digits[0][:100], digits[1][:100]
+    said = np.where(np.arange(100) < n_wrong, (y + 1) % 10, y)
+    files = {name: tmp_path / name for name in ("images.npy", "labels.npy", "said.npz", "of.npz")}
+    save(files["images.npy"], images)
+    save(files["labels.npy"], y)
+    save_group(files["said.npz"], predictions=said, alone=said, without_copies=y)
+    # The nearest of each test image is itself.
+    rows = np.arange(100)[:, None]
+    save_group(files["of.npz"], indices=rows, squared_distances=rows * 0)
+    (tmp_path / "chosen.json").write_text('{"gamma": 3}')
+    (tmp_path / "grid.json").write_text('{"best": {"n_neighbors": 1, "weights": "uniform"}}')
+    (tmp_path / "knn.json").write_text('{"test_accuracy": 0.93}')
+    names = {str(label): f"number {label}" for label in range(10)}
+    (tmp_path / "classes.json").write_text(json.dumps({"names": names}))
+    evaluate(
+        tmp_path / "chosen.json",
+        files["said.npz"],
+        {"images": files["images.npy"], "labels": files["labels.npy"]},
+        tmp_path / "classes.json",
+        {
+            "grid": tmp_path / "grid.json",
+            "labels": files["labels.npy"],
+            "of_test": files["of.npz"],
+        },
+        {"kNN": tmp_path / "knn.json"},
+        tmp_path / "metrics.json",
+        tmp_path / "steps.csv",
+        tmp_path / "wrong.png",
+    )
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["test_error"]["errors"] == n_wrong
+    assert metrics["test_accuracy"] == pytest.approx(1 - n_wrong / 100)
+    assert metrics["against_knn_augmented"] == pytest.approx(
+        {"only_this_wrong": n_wrong, "only_that_wrong": 0, "p": mcnemar(n_wrong, 0)}, abs=1e-9
+    )
+    lines = (tmp_path / "steps.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        ["kNN", "7"],
+        ["SVC on strokes", "0"],
+        ["and on copies", str(n_wrong)],
+        ["and a second opinion", str(n_wrong)],
+    ]
+    assert (tmp_path / "wrong.png").stat().st_size > 1000
+
+
+DIGEST = """
+import hashlib
+import numpy as np
+from pathlib import Path
+from stages.data.sources import sample
+from stages.strokes.answer import Images, machine, ranked
+from stages.strokes.extract_features import features, normalising
+from stages.strokes.fitting import fitted_on_copies
+pixels, y = (array[:900] for array in sample(Path()))
+train = Images(pixels, features(pixels, normalising(pixels)))
+values = {"C": 10, "strength": 0.12, "seed": 0}
+svc = fitted_on_copies(train.at(np.arange(600)), y[:600], 3, 1, values)
+arrays = [train.features, svc.dual_coef_, svc.intercept_, *machine(svc).values()]
+arrays += ranked(machine(svc), train.features)
+print(hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest())
+"""
+
+
+def test_the_bits_are_the_same_without_avx_and_fma() -> None:
+    """Also in the C library's exp, which is another one then."""
+    other = {
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "OMP_NUM_THREADS": "1",
+    }
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", DIGEST],
+            cwd=ROOT,
+            env=os.environ | changed,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for changed in ({}, other)
+    }
+    assert len(digests) == 1
