@@ -62,15 +62,14 @@ def start(clone: Clone) -> None:
     )
 
 
-def ended(clone: Clone) -> dict[str | None, bool]:
-    """Whether each experiment of the queue has succeeded, by its name, when all have ended."""
+def ended(clone: Clone, n: int) -> dict[str | None, bool]:
+    """Whether each of the queue's ``n`` experiments has succeeded, by its name, after all."""
 
-    def found() -> dict[str | None, bool]:
+    def found() -> dict[str | None, bool] | None:
+        # For a moment, one that starts is neither queued nor active.
         with Repo(str(clone.folder)) as repo:
-            queue = repo.experiments.celery_queue
-            if any(True for _ in queue.iter_active()) or any(True for _ in queue.iter_queued()):
-                return {}
-            return {done.entry.name: bool(done.result) for done in queue.iter_done()}
+            done = list(repo.experiments.celery_queue.iter_done())
+        return {one.entry.name: bool(one.result) for one in done} if len(done) == n else None
 
     return wait_for(found)
 
@@ -85,14 +84,14 @@ def queue(clone: Clone) -> Iterator[Clone]:
 
 
 def test_one_that_is_killed_harms_no_other_and_runs_again(queue: Clone) -> None:
-    asked = ("exp", "run", "--queue", "--set-param")
+    # What writes the summary, and not the pages.
+    asked = ("exp", "run", "--queue", "compare_notebook", "--set-param")
     queue.dvc(*asked, "forest.n_estimators=20", "--name", "killed")
     queue.dvc(*asked, "binary.thresholds.decision.sgd=-100000,100000")
     before = queue.files(), queue.outs()
     start(queue)
     kill_the_dvc_of("models.fit", queue)
-    states = ended(queue)
-    assert len(states) == 3
+    states = ended(queue, 3)
     assert [name for name, succeeded in states.items() if not succeeded] == ["killed"]
     assert list(running(queue)) == []
     # Nothing here has changed, or is damaged.
@@ -105,7 +104,7 @@ def test_one_that_is_killed_harms_no_other_and_runs_again(queue: Clone) -> None:
     queue.dvc("queue", "remove", "--failed")
     queue.dvc(*asked, "forest.n_estimators=20", "--name", "killed")
     start(queue)
-    assert all(ended(queue).values())
+    assert all(ended(queue, 3).values())
 
 
 def table(clone: Clone, *options: str) -> list[str]:
