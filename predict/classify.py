@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 
 from stages.common.arrays import load
 from stages.common.errors import UserError
-from stages.strokes.answer import Images, decided, nearest, ranked, second_opinion
 from stages.strokes.extract_features import features, normalising
+from stages.strokes.machine import Images, decided, nearest, ranked, second_opinion
 
 # An answer is sure if, of the test images that were won by no more than it, at least so many got a
 # right one, and if no more than a thousandth of all is as far from the images of its class.

@@ -1,4 +1,9 @@
-"""Stage choose_machine: which kernel, how many copies, how much a second opinion counts."""
+"""Stage choose_machine: which kernel, how many copies, how much a second opinion counts.
+
+A first machine is trained on each fold alone. The machine of all images, and those of all folds but
+one, are trained on the support vectors of these: a cascade (Graf et al., Parallel support vector
+machines: the cascade SVM, NIPS 2004).
+"""
 
 import json
 from itertools import product
@@ -14,8 +19,15 @@ from stages.common.folds import fold_numbers
 from stages.common.params import read
 from stages.common.progress import joblib_progress
 from stages.output.tables import write_csv
-from stages.strokes.answer import Images, decided, machine, ranked, second_opinion
-from stages.strokes.fitting import fitted, fitted_on_copies
+from stages.strokes.machine import (
+    Images,
+    as_integers,
+    decided,
+    fitted,
+    fitted_on_copies,
+    ranked,
+    second_opinion,
+)
 
 
 def main(params: Path, train: dict[str, Path], support: Path, chosen: Path, grid: Path) -> None:
@@ -43,7 +55,7 @@ def main(params: Path, train: dict[str, Path], support: Path, chosen: Path, grid
         rows = np.concatenate([found[gamma, other] for other in range(n_folds) if other != fold])
         model = fitted_on_copies(images.at(rows), y[rows], gamma, n_copies, values)
         asked, others = images.at(inside), images.at(~inside)
-        ranking = ranked(machine(model), asked.features)
+        ranking = ranked(as_integers(model), asked.features)
         opinion = second_opinion(ranking, asked, others, y[~inside])
         answers = [decided(ranking, opinion, weight) for weight in values["weight"]]
         return [int(np.sum(answer != y[inside])) for answer in answers]

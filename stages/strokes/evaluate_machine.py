@@ -55,7 +55,6 @@ def main(
     test: dict[str, Path],
     classes: Path,
     neighbors: dict[str, Path],
-    before: dict[str, Path],
     metrics: Path,
     steps: Path,
     picture: Path,
@@ -69,7 +68,6 @@ def main(
         classes: Their names.
         neighbors: The kNN classifier that it is compared with: ``grid``, whose winner it is, its
             ``labels``, and the neighbours ``of_test``.
-        before: The metrics of the steps before it, by their names.
         metrics: The JSON file to write.
         steps: The CSV file to write.
         picture: The PNG file to write.
@@ -95,11 +93,8 @@ def main(
             **json.loads(chosen.read_text(encoding="utf-8")),
         },
     )
-    errors = {
-        name: round((1 - json.loads(path.read_text(encoding="utf-8"))["test_accuracy"]) * len(y))
-        for name, path in before.items()
-    }
-    errors |= {name: int(np.sum(said[key] != y)) for name, key in STEPS.items()}
+    by_step = {"kNN on shifted copies": votes} | {name: said[key] for name, key in STEPS.items()}
+    errors = {name: int(np.sum(answer != y)) for name, answer in by_step.items()}
     lows, highs = zip(*(wilson(n, len(y)) for n in errors.values()), strict=True)
     share = [n / len(y) for n in errors.values()]
     columns = {"step": list(errors), "errors": list(errors.values()), "error": share}

@@ -9,8 +9,15 @@ from joblib import Parallel, delayed
 from stages.common.arrays import load, save_group
 from stages.common.params import read
 from stages.models.saved import save_model
-from stages.strokes.answer import Images, decided, machine, nearest, ranked, second_opinion
-from stages.strokes.fitting import fitted_on_copies
+from stages.strokes.machine import (
+    Images,
+    as_integers,
+    decided,
+    fitted_on_copies,
+    nearest,
+    ranked,
+    second_opinion,
+)
 
 
 def main(
@@ -43,7 +50,7 @@ def main(
         delayed(fitted_on_copies)(images.at(rows), y[rows], best["gamma"], n_copies, values)
         for n_copies in (best["n_copies"], 0)
     )
-    learned, plain = map(machine, models)
+    learned, plain = map(as_integers, models)
     ranking = ranked(learned, asked.features)
     opinion = second_opinion(ranking, asked, images, y)
     said = decided(ranking, opinion, best["weight"])

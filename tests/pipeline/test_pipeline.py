@@ -24,6 +24,7 @@ def test_every_output_is_there(clone: Clone) -> None:
 def test_models_learn_something(clone: Clone) -> None:
     assert clone.metrics("digits/svc.json")["test_accuracy"] > 0.94
     assert clone.metrics("digits/knn.json")["test_accuracy"] > 0.92
+    assert clone.metrics("digits/strokes.json")["test_accuracy"] > 0.98
     assert clone.metrics("binary/forest.json")["roc_auc"] > 0.95
     error = clone.metrics("denoise.json")["mean_absolute_error"]
     assert error["after"] < error["before"] / 2
@@ -62,6 +63,7 @@ def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
         "check_params",
         "search_grid",
         "evaluate_neighbors",
+        "evaluate_machine",
         "compare_notebook",
         "model_card",
         "report",

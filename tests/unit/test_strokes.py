@@ -15,17 +15,6 @@ from sklearn.svm import SVC
 
 from stages.common.arrays import save, save_group
 from stages.data.sources import Mnist
-from stages.strokes.answer import (
-    MOVES,
-    Images,
-    Ranking,
-    decided,
-    deformed,
-    machine,
-    nearest,
-    ranked,
-    second_opinion,
-)
 from stages.strokes.evaluate_machine import main as evaluate
 from stages.strokes.evaluate_machine import mcnemar, wilson
 from stages.strokes.extract_features import (
@@ -42,7 +31,19 @@ from stages.strokes.extract_features import (
     normalising,
     warped,
 )
-from stages.strokes.fitting import fitted, fitted_on_copies
+from stages.strokes.machine import (
+    MOVES,
+    Images,
+    Ranking,
+    as_integers,
+    decided,
+    deformed,
+    fitted,
+    fitted_on_copies,
+    nearest,
+    ranked,
+    second_opinion,
+)
 from tests.support import ROOT
 
 IDENTITY = np.array([[[SIDE / 2, 0, 13.5], [0, SIDE / 2, 13.5]]])
@@ -75,7 +76,7 @@ def test_a_normalised_image_is_centred_upright_and_of_one_size(digits: Mnist) ->
         found.append([abs(x), abs(y), abs(slant), abs(spread / SPREAD - 1)])
     # Long strokes leave the frame, and bilinear interpolation blurs.
     assert (np.median(found, axis=0) < [0.1, 0.1, 0.02, 0.02]).all()
-    assert (np.max(found, axis=0) < [0.7, 0.7, 0.2, 0.1]).all()
+    assert (np.quantile(found, 0.95, axis=0) < [0.5, 0.5, 0.15, 0.05]).all()
 
 
 def test_slant_place_and_size_make_no_difference(digits: Mnist) -> None:
@@ -169,7 +170,7 @@ def test_the_answers_are_the_svcs(some: Images, digits: Mnist, known: list[int])
     X, y = some.features[rows], digits[1][rows] * np.uint8(25)
     half = len(y) // 2
     svc = fitted(X[:half], y[:half], C=10, gamma=3)
-    ranking = ranked(machine(svc), X[half:])
+    ranking = ranked(as_integers(svc), X[half:])
     assert np.mean(ranking.first == svc.predict(X[half:])) > 0.99
     pairs = SVC.decision_function(svc.set_params(decision_function_shape="ovo"), X[half:])
     pairs = -pairs[:, None] if pairs.ndim == 1 else pairs
@@ -250,7 +251,7 @@ def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
         return fitted_on_copies(train, y[:400], 3, n_copies, values | changed)
 
     def error(svc: SVC) -> float:
-        return float(np.mean(ranked(machine(svc), asked.features).first != y[400:]))
+        return float(np.mean(ranked(as_integers(svc), asked.features).first != y[400:]))
 
     again, other = trained(2), trained(2, seed=1)
     np.testing.assert_array_equal(trained(2).dual_coef_, again.dual_coef_)
@@ -287,7 +288,6 @@ def test_what_is_wrong_is_counted_and_drawn(digits: Mnist, tmp_path: Path, n_wro
     save_group(files["of.npz"], indices=rows, squared_distances=rows * 0)
     (tmp_path / "chosen.json").write_text('{"gamma": 3}')
     (tmp_path / "grid.json").write_text('{"best": {"n_neighbors": 1, "weights": "uniform"}}')
-    (tmp_path / "knn.json").write_text('{"test_accuracy": 0.93}')
     names = {str(label): f"number {label}" for label in range(10)}
     (tmp_path / "classes.json").write_text(json.dumps({"names": names}))
     evaluate(
@@ -300,7 +300,6 @@ def test_what_is_wrong_is_counted_and_drawn(digits: Mnist, tmp_path: Path, n_wro
             "labels": files["labels.npy"],
             "of_test": files["of.npz"],
         },
-        {"kNN": tmp_path / "knn.json"},
         tmp_path / "metrics.json",
         tmp_path / "steps.csv",
         tmp_path / "wrong.png",
@@ -313,7 +312,7 @@ def test_what_is_wrong_is_counted_and_drawn(digits: Mnist, tmp_path: Path, n_wro
     )
     lines = (tmp_path / "steps.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in lines[1:]] == [
-        ["kNN", "7"],
+        ["kNN on shifted copies", "0"],
         ["SVC on strokes", "0"],
         ["and on copies", str(n_wrong)],
         ["and a second opinion", str(n_wrong)],
@@ -326,15 +325,15 @@ import hashlib
 import numpy as np
 from pathlib import Path
 from stages.data.sources import sample
-from stages.strokes.answer import Images, machine, ranked
+from stages.strokes.machine import Images, as_integers, ranked
 from stages.strokes.extract_features import features, normalising
-from stages.strokes.fitting import fitted_on_copies
+from stages.strokes.machine import fitted_on_copies
 pixels, y = (array[:900] for array in sample(Path()))
 train = Images(pixels, features(pixels, normalising(pixels)))
 values = {"C": 10, "strength": 0.12, "seed": 0}
 svc = fitted_on_copies(train.at(np.arange(600)), y[:600], 3, 1, values)
-arrays = [train.features, svc.dual_coef_, svc.intercept_, *machine(svc).values()]
-arrays += ranked(machine(svc), train.features)
+arrays = [train.features, svc.dual_coef_, svc.intercept_, *as_integers(svc).values()]
+arrays += ranked(as_integers(svc), train.features)
 print(hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest())
 """
 

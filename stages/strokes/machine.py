@@ -1,4 +1,4 @@
-"""The answer: a support vector machine's, and where that hesitates, a second opinion."""
+"""A support vector machine on features of strokes, and where it hesitates, a second opinion."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +9,11 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from stages.common.arrays import load
-from stages.strokes.extract_features import gradients, normalising
+from stages.strokes.extract_features import SCALE, features, gradients, normalising, warped
 
 # The kernel is rounded to 2**-20, a coefficient to 2**-12: sums of their products are exact.
 KERNEL, COEFFICIENT = 2.0**20, 2.0**12
+MEGABYTES_OF_CACHE = 500
 # Of each of the two classes, so many images are compared, moved by up to so many pixels.
 NEAREST, MOVES = 10, 2
 IMAGES_AT_ONCE = 250
@@ -45,7 +46,49 @@ class Ranking(NamedTuple):
     margin: NDArray[np.float64]
 
 
-def machine(svc: Any) -> dict[str, NDArray]:
+def fitted(X: NDArray[np.uint16], y: NDArray, C: float, gamma: float) -> Any:
+    """A one-vs-one :class:`sklearn.svm.SVC` on features (n, n_features), with an RBF kernel.
+
+    scikit-learn's own: products of two rows of whole numbers are exact, and it rounds its kernel to
+    single precision, so that the last bit of ``exp`` makes no difference.
+
+    Args:
+        X: Features.
+        y: (n,).
+        C: The inverse of the regularisation's strength.
+        gamma: The kernel's coefficient, for features of length 1.
+    """
+    # Here, so that who only asks a machine does not wait for it.
+    from sklearn.svm import SVC
+
+    return SVC(C=C, gamma=gamma / SCALE**2, cache_size=MEGABYTES_OF_CACHE).fit(X.astype(float), y)
+
+
+def fitted_on_copies(
+    images: Images, y: NDArray, gamma: float, n_copies: int, values: Mapping[str, Any]
+) -> Any:
+    """An SVC on images and copies of them.
+
+    Virtual support vectors: DeCoste and Schölkopf, Training invariant support vector machines,
+    Machine Learning 46 (2002), section 3. The support vectors of a first machine hold what it has
+    learned; copies of them teach a second one what makes no difference.
+
+    Args:
+        images: n of them.
+        y: (n,).
+        gamma: The kernel's coefficient, for features of length 1.
+        n_copies: Of each image.
+        values: The section of ``params.yaml``: ``C``, ``seed``, and ``strength``, up to which the
+            numbers of a copy's affine map are drawn, 1 being half of an image.
+    """
+    maps, rng = normalising(images.pixels), np.random.default_rng(values["seed"])
+    warps = rng.uniform(-values["strength"], values["strength"], (n_copies, len(y), 2, 3))
+    copies = [features(images.pixels, warped(maps, warp)) for warp in warps]
+    X = np.concatenate([images.features, *copies])
+    return fitted(X, np.tile(y, 1 + n_copies), values["C"], gamma)
+
+
+def as_integers(svc: Any) -> dict[str, NDArray]:
     """What a fitted :class:`sklearn.svm.SVC` of :func:`features` has learned, as integers.
 
     Returns:
@@ -64,25 +107,25 @@ def machine(svc: Any) -> dict[str, NDArray]:
     }
 
 
-def ranked(learned: Mapping[str, NDArray], features: NDArray[np.uint16]) -> Ranking:
+def ranked(learned: Mapping[str, NDArray], X: NDArray[np.uint16]) -> Ranking:
     """The two classes that win most pairs; among equals, those that win by more.
 
     Args:
-        learned: What :func:`machine` returns.
-        features: (n, n_features).
+        learned: What :func:`as_integers` returns.
+        X: (n, n_features).
     """
-    parts = (features[i : i + IMAGES_AT_ONCE] for i in range(0, len(features), IMAGES_AT_ONCE))
+    parts = (X[i : i + IMAGES_AT_ONCE] for i in range(0, len(X), IMAGES_AT_ONCE))
     tasks = (delayed(_ranked)(learned, part) for part in parts)
     columns = zip(*Parallel(n_jobs=-1, prefer="threads")(tasks), strict=True)
     return Ranking(*map(np.concatenate, columns))
 
 
-def _ranked(learned: Mapping[str, NDArray], features: NDArray[np.uint16]) -> Ranking:
+def _ranked(learned: Mapping[str, NDArray], X: NDArray[np.uint16]) -> Ranking:
     classes, ends = learned["classes"], np.cumsum(learned["n_support"])
     n = len(classes)
-    kernel = _squared(features, learned["support"])
+    kernel = _squared(X, learned["support"])
     kernel = np.rint(np.exp(-learned["gamma"] * kernel) * KERNEL)
-    wins = np.zeros((len(features), n, n))
+    wins = np.zeros((len(X), n, n))
     wins[:, *np.triu_indices(n, 1)] = learned["intercepts"]
     wins += wins.swapaxes(1, 2)
     for i, (end, size) in enumerate(zip(ends, learned["n_support"], strict=True)):
@@ -128,12 +171,12 @@ def deformed(query: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.
 
 
 def nearest(
-    features: NDArray[np.uint16], labels: NDArray, among: NDArray[np.uint16], y: NDArray
+    queries: NDArray[np.uint16], labels: NDArray, among: NDArray[np.uint16], y: NDArray
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """For each query, the nearest images of its class: their rows, and squared distances.
 
     Args:
-        features: (n, n_features), of the queries.
+        queries: (n, n_features).
         labels: (n,), the class in which to look for each.
         among: (m, n_features).
         y: (m,), their classes.
@@ -144,7 +187,7 @@ def nearest(
     found: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     for label in np.unique(labels):
         asked, of_class = np.flatnonzero(labels == label), np.flatnonzero(y == label)
-        squared = _squared(features[asked], among[of_class]).astype(np.int64)
+        squared = _squared(queries[asked], among[of_class]).astype(np.int64)
         # With its row, no distance is there twice.
         keys = np.partition(squared << 32 | of_class, min(NEAREST, len(of_class)) - 1, axis=1)
         for query, key in zip(asked, np.sort(keys[:, :NEAREST], axis=1), strict=True):
