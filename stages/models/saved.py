@@ -1,15 +1,19 @@
 """A fitted model as a file that loads without this repository, and holds no code."""
 
 import json
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
 import numpy as np
-import skops.io
 from numpy.lib.recfunctions import repack_fields
 from sklearn.base import BaseEstimator
+
+# skops has scikit-learn import all of its modules; this one takes Dask, where that is installed.
+sys.modules.setdefault("sklearn.externals.array_api_compat.dask.array", None)  # type: ignore[arg-type]
+import skops.io  # noqa: E402
 
 
 def save_model(path: Path, model: BaseEstimator) -> None:

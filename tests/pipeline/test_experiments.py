@@ -124,7 +124,7 @@ def test_what_has_changed_is_shown_whole_in_120_columns(queue: Clone) -> None:
     """Those of the test before: three, of two parameters."""
     header, *rows = csv.reader(table(queue, "--csv", *DROP))
     changed = dict(zip(header, zip(*rows, strict=True), strict=True))
-    assert {"pre", "rec", "auc", "forest.n_estimators"} <= set(changed)
+    assert {"prec", "rec", "auc", "forest.n_estimators"} <= set(changed)
     assert len(rows) == 5
     shown = table(queue, "--no-pager", *DROP)
     assert max(map(len, shown)) <= COLUMNS
@@ -148,4 +148,4 @@ def test_the_summary_is_one_row_of_120_columns(clone: Clone) -> None:
     summary = clone.summary()
     assert header.split() == ["Path", *sorted(summary)]
     assert row.split()[1:] == [str(summary[key]) for key in sorted(summary)]
-    assert len(summary) == 12
+    assert len(summary) == 13
