@@ -84,9 +84,10 @@ def queue(clone: Clone) -> Iterator[Clone]:
 
 
 def test_one_that_is_killed_harms_no_other_and_runs_again(queue: Clone) -> None:
-    # What writes the summary, and not the pages.
-    asked = ("exp", "run", "--queue", "compare_notebook", "--set-param")
-    queue.dvc(*asked, "forest.n_estimators=20", "--name", "killed")
+    asked = ("exp", "run", "--queue", "--set-param")
+    # Only what writes the summary; the others write the pages too.
+    again = (*asked, "forest.n_estimators=20", "--name", "killed", "compare_notebook")
+    queue.dvc(*again)
     queue.dvc(*asked, "binary.thresholds.decision.sgd=-100000,100000")
     before = queue.files(), queue.outs()
     start(queue)
@@ -94,15 +95,13 @@ def test_one_that_is_killed_harms_no_other_and_runs_again(queue: Clone) -> None:
     states = ended(queue, 3)
     assert [name for name, succeeded in states.items() if not succeeded] == ["killed"]
     assert list(running(queue)) == []
-    # Nothing here has changed, or is damaged.
-    assert (queue.files(), queue.outs()) == before
-    assert queue.run("git", "status", "--porcelain") == ""
+    # Nothing here has changed, or is damaged, which verify would remove.
     queue.make("verify")
-    assert queue.repro() == set()
+    assert (queue.files(), queue.outs()) == before
     assert queue.run("git", "status", "--porcelain") == ""
 
     queue.dvc("queue", "remove", "--failed")
-    queue.dvc(*asked, "forest.n_estimators=20", "--name", "killed")
+    queue.dvc(*again)
     start(queue)
     assert all(ended(queue, 3).values())
 
