@@ -18,7 +18,9 @@ from typing import Any, TypeAlias
 import cloudpickle
 import dask
 from dask.sizeof import sizeof
+from dask.utils import funcname
 from distributed import Client, Future, get_worker
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 from joblib import parallel_config
 from joblib._dask import DaskDistributedBackend
@@ -67,6 +69,8 @@ class ByValue:
 
     def __init__(self, function: Callable[..., Any], expected: Mapping[str, Versions]) -> None:
         self.function, self.expected = function, expected
+        # As the dashboard shows it.
+        self.__name__ = funcname(function)
 
     def __reduce__(self) -> tuple[Any, ...]:  # noqa: D105
         # Pickled in itself, so that it is loaded only where the libraries are the expected ones.
@@ -146,6 +150,18 @@ def end_without_workers(client: Cluster, done: Event) -> None:
             return
 
 
+def check_python(client: Cluster) -> None:
+    """Raise :class:`UserError` if the cluster has another Python, which has other bytecode."""
+    found: Any = client.get_versions()
+    parts = {"the scheduler": found["scheduler"]} | {
+        f"worker {w}": v for w, v in found["workers"].items()
+    }
+    for name, part in parts.items():
+        theirs = dict(part["host"])["python"].split(".")[:2]
+        if theirs != [str(number) for number in sys.version_info[:2]]:
+            raise UserError(f"{name} has Python {'.'.join(theirs)}: it must be that of this stage")
+
+
 @contextmanager
 def workers(address: str) -> Iterator[None]:
     """Have joblib solve what it is given meanwhile on the workers of a Dask cluster.
@@ -156,8 +172,8 @@ def workers(address: str) -> Iterator[None]:
         address: The scheduler's, such as ``tcp://127.0.0.1:8786``.
 
     Raises:
-        UserError: The scheduler is not there or goes away; there are no workers for a minute; a
-            worker has another Python, or other libraries.
+        UserError: The scheduler is not there or goes away; there are no workers for a minute; one
+            has another Python or other libraries; or several die of the same task.
     """
     expected = {module: versions(module) for module in LIBRARY_OF.keys() & sys.modules.keys()}
     # Each library that pickles functions has a copy of its own.
@@ -168,17 +184,24 @@ def workers(address: str) -> Iterator[None]:
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
     try:
         client = Cluster(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:
+    # TypeError: a TLS address without certificates.
+    except (OSError, TypeError, ValueError) as error:
         raise UserError(f"DASK_SCHEDULER_ADDRESS is {address}: {error}") from None
     done = Event()
     Thread(target=end_without_workers, args=(client, done), daemon=True).start()
     try:
+        check_python(client)
         before = moved(client)
         with parallel_config(Workers(client, expected)):
             yield
         after = moved(client)
-    except (CancelledError, KilledWorker, TimeoutError) as error:
-        raise UserError(f"the cluster at {address} is gone: {error}") from None
+    except (CancelledError, CommClosedError, TimeoutError):
+        raise UserError(
+            f"the scheduler at {address} is gone, or has had no workers for "
+            f"{SECONDS_WITHOUT_WORKERS} s"
+        ) from None
+    except KilledWorker as error:
+        raise UserError(f"several workers died of one task: their logs say why: {error}") from None
     finally:
         done.set()
     megabytes = sum(after[worker] - before.get(worker, 0) for worker in after) / 1e6

@@ -1,0 +1,358 @@
+"""Stages on a Dask cluster (stages/common/cluster.py), whose processes are started and killed here.
+
+Its workers have another checkout's code in memory, by the same names, in which nothing works. With
+``--thorough``, every stage runs on one, two and three workers, and loses one.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support import ROOT
+from tests.support.clone import Clone, md5
+from tests.support.dag import stages
+
+distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+
+OPTIONS = ("--host", "127.0.0.1", "--no-dashboard")
+# The stages that send something.
+SENT = [
+    name
+    for name in stages()
+    if name.startswith(("fit@", "find_neighbors@")) or name in {"search_grid", "denoise"}
+]
+FIT = "fit@digits_sgd"
+OTHER_CODE = """
+globals().update({name: None for name, value in globals().items()
+                  if getattr(value, "__module__", None) == __name__})
+"""
+IMPORT = "import stages.models.fit, stages.models.sgd, stages.models.svc, stages.neighbors.search\n"
+# A library of another version, and another Python, as far as anyone asks.
+OTHER_LIBRARY = "import scipy; scipy.__version__ = '0.1'\n"
+OTHER_PYTHON = """
+import distributed.versions as versions
+found = [(name, "3.10.0" if name == "python" else v) for name, v in versions.get_system_info()]
+versions.get_system_info = lambda: found
+"""
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """What ``condition`` returns, as soon as that is true."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+class Cluster:
+    """A scheduler and its workers, each of one core, in a folder of their own."""
+
+    def __init__(self, folder: Path, n_workers: int, clone: Clone) -> None:
+        self.folder, self.file = folder, folder / "scheduler.json"
+        shutil.copytree(clone.folder / "stages", folder / "stages")
+        for module in (folder / "stages").glob("[mn]*/*.py"):
+            module.write_text(module.read_text() + OTHER_CODE)
+        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
+        self.workers: list[subprocess.Popen[bytes]] = []
+        wait_for(lambda: self.file.exists() and self.file.read_text().endswith("}"))
+        self.address = json.loads(self.file.read_text())["address"]
+        self.client = distributed.Client(self.address, set_as_default=False)
+        for _ in range(n_workers):
+            self.add()
+        wait_for(lambda: len(self.client.ncores()) == n_workers)
+
+    def _start(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [Path(sys.executable).with_name("dask"), *command, *OPTIONS],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(self.folder)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def add(self, preload: str = IMPORT) -> None:
+        """Start one more worker, which runs some code first."""
+        path = self.folder / f"preload_{len(self.workers)}.py"
+        path.write_text(preload)
+        options = ["--nworkers", "1", "--nthreads", "1", "--name", path.stem]
+        self.workers.append(self._start("worker", self.address, *options, "--preload", str(path)))
+
+    def processing(self) -> bool:
+        """Whether a task is being solved."""
+        return any(self.client.processing().values())
+
+    def kill_who_holds_the_images(self) -> None:
+        """Kill the worker that alone has the data of a task that is being solved, and its nanny."""
+
+        def only_holder() -> str | None:
+            held = self.client.who_has()
+            holders = {who for key, who in held.items() if str(key).startswith("identity")}
+            return next((who[0] for who in holders if len(who) == 1), None)
+
+        wait_for(self.processing)
+        address = wait_for(only_holder)
+        names = {w: of["name"] for w, of in self.client.scheduler_info(-1)["workers"].items()}
+        kill(self.workers[int(names[address].removeprefix("preload_"))])
+
+    def close(self) -> None:
+        """End all of it."""
+        self.client.close()
+        for process in (*self.workers, self.scheduler):
+            kill(process)
+
+
+def kill(process: subprocess.Popen[Any]) -> None:
+    """Kill a process and those that it has started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture
+def start(
+    clone: Clone, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[int], Cluster]]:
+    """Start a cluster of so many workers."""
+    started: list[Cluster] = []
+
+    def start(n_workers: int) -> Cluster:
+        started.append(Cluster(tmp_path_factory.mktemp("cluster"), n_workers, clone))
+        return started[-1]
+
+    yield start
+    for cluster in started:
+        cluster.close()
+
+
+@pytest.fixture
+def folder(clone: Clone, tmp_path: Path) -> Path:
+    """What the stages need and have made, to run them again."""
+    for name in ("stages", "params.yaml", "data"):
+        copy = shutil.copytree if (clone.folder / name).is_dir() else shutil.copy
+        copy(clone.folder / name, tmp_path / name)
+    (tmp_path / "reports").mkdir()
+    return tmp_path
+
+
+def forget(folder: Path, names: Sequence[str]) -> None:
+    """Remove the outputs of stages."""
+    for name in names:
+        for out in stages()[name].outs:
+            path = folder / str(out.def_path)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def run(folder: Path, name: str, address: str) -> subprocess.Popen[str]:
+    """Start a stage, after its outputs are gone."""
+    forget(folder, [name])
+    return subprocess.Popen(
+        [sys.executable, *stages()[name].cmd.split()[1:]],
+        cwd=folder,
+        env={**os.environ, "DASK_SCHEDULER_ADDRESS": address},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end_of(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, str]:
+    """How a stage ends, and the last line that it says."""
+    _, told = process.communicate(timeout=seconds)
+    assert "Traceback" not in told, told
+    return process.returncode, told.splitlines()[-1]
+
+
+def made(folder: Path, name: str) -> dict[str, str]:
+    """The MD5 of each output of a stage."""
+    outs = [folder / str(out.def_path) for out in stages()[name].outs]
+    files = [file for out in outs for file in (out, *out.rglob("*")) if file.is_file()]
+    return {str(file.relative_to(folder)): md5(file) for file in files}
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3])
+def test_the_bytes_are_those_of_threads(
+    start: Callable[[int], Cluster], clone: Clone, folder: Path, n_workers: int, thorough: bool
+) -> None:
+    if n_workers < 3 and not thorough:
+        pytest.skip("the tests below have one and two workers, for a few stages: --thorough")
+    cluster, names = start(n_workers), SENT
+    forget(folder, names)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(ROOT / "tests" / "support" / "in_one_process.py")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "DASK_SCHEDULER_ADDRESS": cluster.address},
+        input="\n".join(stages()[name].cmd for name in names),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"{n_workers} workers, ") == len(names)
+    for name in names:
+        assert made(folder, name) == made(clone.folder, name) != {}
+
+
+WITHIN = "a search within one set"
+# It is cut into more tasks than the sample would be.
+SEARCH = """
+import sys
+import numpy as np
+from stages.common.parallel import workers
+from stages.neighbors import search
+search.PER_TASK = 500
+images = np.load("data/train/images.npy", mmap_mode="r")
+with workers():
+    found = search.nearest(images, images, 64)
+np.savez(sys.argv[1], indices=found[0], squared_distances=found[1])
+"""
+
+
+def script(folder: Path, code: str, address: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start code that uses a cluster as a stage does."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "DASK_SCHEDULER_ADDRESS": address},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", [*SENT, WITHIN])
+def test_a_worker_that_is_killed_takes_nothing_along(
+    start: Callable[[int], Cluster], clone: Clone, folder: Path, name: str, thorough: bool
+) -> None:
+    """Not even the images, if it alone had them."""
+    if name not in (FIT, WITHIN) and not thorough:
+        pytest.skip("a few stages are enough: --thorough")
+    cluster = start(2)
+    if name in SENT:
+        stage = run(folder, name, cluster.address)
+    else:
+        stage = script(folder, SEARCH, cluster.address, "found.npz")
+    cluster.kill_who_holds_the_images()
+    status, told = end_of(stage)
+    assert (status, told.split(", ")[0]) == (0, "1 workers")
+    if name in SENT:
+        assert made(folder, name) == made(clone.folder, name)
+    else:
+        theirs = np.load(clone.folder / "data" / "neighbors" / "train_in_train.npz")
+        ours = np.load(folder / "found.npz")
+        assert all((ours[key] == theirs[key]).all() for key in theirs)
+
+
+def test_a_cluster_that_is_not_there_or_goes_away_is_told_and_nothing_recorded(
+    start: Callable[[int], Cluster], folder: Path
+) -> None:
+    name = FIT
+    cluster = start(1)
+    stage = run(folder, name, cluster.address)
+    wait_for(cluster.processing)
+    kill(cluster.scheduler)
+    status, told = end_of(stage)
+    assert (status, made(folder, name)) == (1, {})
+    assert told.startswith(f"the scheduler at {cluster.address} is gone")
+    for address in (cluster.address, "tls://127.0.0.1:1"):
+        status, told = end_of(run(folder, name, address))
+        assert (status, made(folder, name)) == (1, {})
+        assert told.startswith(f"DASK_SCHEDULER_ADDRESS is {address}: ")
+
+
+WAIT = """
+import time
+from joblib import Parallel, delayed
+from stages.common import cluster
+cluster.SECONDS_WITHOUT_WORKERS = 2
+with cluster.workers(os.environ["DASK_SCHEDULER_ADDRESS"]):
+    Parallel(n_jobs=-1)(delayed(time.sleep)(60) for _ in range(4))
+"""
+ONE_LINE = """
+import os, sys
+from stages.common.errors import UserError
+try:
+{code}
+except UserError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_workers_that_do_not_come_back_are_not_waited_for(
+    start: Callable[[int], Cluster], folder: Path
+) -> None:
+    cluster = start(1)
+    waits = script(folder, ONE_LINE.format(code=indent(WAIT, "    ")), cluster.address)
+    wait_for(cluster.processing)
+    kill(cluster.workers[0])
+    status, told = end_of(waits)
+    assert (status, told.endswith("or has had no workers for 2 s")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("preload", "told"),
+    [
+        (OTHER_LIBRARY, "worker {} has scipy "),
+        (OTHER_PYTHON, "worker {} has Python 3.10: "),
+    ],
+)
+def test_a_worker_that_would_compute_otherwise_is_refused(
+    start: Callable[[int], Cluster], folder: Path, preload: str, told: str
+) -> None:
+    cluster = start(0)
+    cluster.add(preload)
+    (address,) = wait_for(cluster.client.ncores)
+    status, line = end_of(run(folder, FIT, cluster.address))
+    assert (status, made(folder, FIT)) == (1, {})
+    assert line.startswith(told.format(address))
+
+
+def test_an_edit_runs_on_workers_that_have_run_the_code_before(
+    start: Callable[[int], Cluster], folder: Path
+) -> None:
+    cluster = start(1)
+    code, found = folder / "stages" / "models" / "sgd.py", []
+    for edit in ("", "ALPHA *= 2\n"):
+        code.write_text(code.read_text().replace("LEAST_SCALE =", f"{edit}LEAST_SCALE ="))
+        for address in (cluster.address, ""):
+            assert end_of(run(folder, FIT, address))[0] == 0
+            found.append(made(folder, FIT))
+    assert found[0] == found[1] != found[2] == found[3]
+
+
+def test_tasks_end_with_dvc(start: Callable[[int], Cluster], clone: Clone, tmp_path: Path) -> None:
+    cluster, repository = start(2), tmp_path / "repository"
+    shutil.copytree(clone.folder, repository, symlinks=True)
+    copy = Clone.__new__(Clone)
+    copy.folder, copy.trace = repository, tmp_path
+    dvc = copy.popen(
+        *("dvc", "repro", "--single-item", "--force", FIT),
+        DASK_SCHEDULER_ADDRESS=cluster.address,
+    )
+    wait_for(cluster.processing)
+    lock = (repository / "dvc.lock").read_text()
+    dvc.kill()
+    wait_for(
+        lambda: not cluster.client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.tasks)
+    )
+    wait_for(lambda: not any(cluster.client.call_stack(keys=None).values()))
+    dvc.communicate(timeout=60)
+    assert (repository / "dvc.lock").read_text() == lock
+
+
+def test_without_the_extra_it_is_told(folder: Path) -> None:
+    (folder / "distributed.py").write_text(
+        "raise ModuleNotFoundError('No module', name='distributed')"
+    )
+    status, told = end_of(run(folder, FIT, "tcp://127.0.0.1:1"))
+    assert (status, "distributed" in told or "No module" in told) == (1, True)
