@@ -123,7 +123,7 @@ def test_what_has_changed_is_shown_whole_in_120_columns(queue: Clone) -> None:
     """Those of the test before: three, of two parameters."""
     header, *rows = csv.reader(table(queue, "--csv", *DROP))
     changed = dict(zip(header, zip(*rows, strict=True), strict=True))
-    assert {"prec", "rec", "auc", "forest.n_estimators"} <= set(changed)
+    assert {"pre", "rec", "auc", "forest.n_estimators"} <= set(changed)
     assert len(rows) == 5
     shown = table(queue, "--no-pager", *DROP)
     assert max(map(len, shown)) <= COLUMNS

@@ -47,7 +47,7 @@ def test_a_threshold_reruns_what_reads_it(clone: Clone) -> None:
     after = clone.metrics("binary/sgd.json")["operating_point"]
     assert after["precision"] >= 0.95 > before["precision"]
     changed = json.loads(clone.dvc("metrics", "diff", "--json", "main").stdout)
-    assert {file: list(keys) for file, keys in changed.items()} == {SUMMARY: ["rec@p"]}
+    assert {file: list(keys) for file, keys in changed.items()} == {SUMMARY: ["r@p"]}
     # What is no metric for DVC is compared by its path.
     of_sgd = "data/metrics/binary/sgd.json"
     compared = ("metrics", "diff", "--json", "main", "--targets", of_sgd)
