@@ -210,7 +210,8 @@ def test_moved_by_a_pixel_is_no_distance_and_the_largest_gradients_fit() -> None
     assert deformed(gradient, moved[None]).tolist() == [0]
     # Sobel of 255 * SHADES.
     most = np.full((2, SIDE, SIDE), 4 * 255 * SHADES, dtype=np.int32)
-    assert deformed(most, -most[None])[0] > 2**31
+    inside = SIDE - 2 * (MOVES + 1)
+    assert deformed(most, -most[None])[0] >= inside**2 * 9 * 2 * (8 * 255 * SHADES) ** 2
 
 
 def test_the_nearest_of_a_class_are_brute_forces(some: Images, digits: Mnist) -> None:
