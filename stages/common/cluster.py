@@ -157,7 +157,7 @@ def check_python(client: Cluster) -> None:
         f"worker {w}": v for w, v in found["workers"].items()
     }
     for name, part in parts.items():
-        theirs = dict(part["host"])["python"].split(".")[:2]
+        theirs = part["host"]["python"].split(".")[:2]
         if theirs != [str(number) for number in sys.version_info[:2]]:
             raise UserError(f"{name} has Python {'.'.join(theirs)}: it must be that of this stage")
 
