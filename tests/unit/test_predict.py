@@ -328,6 +328,20 @@ def test_what_is_won_by_little_is_unsure(root: Path, digits: Mnist) -> None:
         )
 
 
+def test_a_second_opinion_exchanges_the_candidates(root: Path, digits: Mnist) -> None:
+    classifier = Classifier(root)
+    # Those that are not for training.
+    images = digits[0][np.random.RandomState(0).permutation(len(digits[0]))[N_TRAIN:]]
+    before = classifier.predict(images)
+    classifier.machine["weight"] = np.array(1e6)
+    after = classifier.predict(images)
+    exchanged = [a.candidates == b.candidates[::-1] for a, b in zip(after, before, strict=True)]
+    same = [a.candidates == b.candidates for a, b in zip(after, before, strict=True)]
+    assert any(exchanged)
+    assert all(np.logical_or(exchanged, same))
+    assert all(answer.label == answer.candidates[0] for answer in after)
+
+
 def test_the_neighbors_shown_are_of_both_candidates(root: Path, digits: Mnist) -> None:
     classifier = Classifier(root)
     for answer in classifier.predict(digits[0][::500]):
