@@ -28,7 +28,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
         sgd_scaled__max_iter=20,
         forest__n_estimators=10,
         strokes__gamma=[3],
-        strokes__n_copies=[1],
+        strokes__n_copies=[0],
         strokes__weight=[0, 4],
     )
     ran = made.repro()
