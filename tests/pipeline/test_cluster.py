@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -59,22 +60,23 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
 class Cluster:
     """A scheduler and its workers, each of one core, in a folder of their own."""
 
-    def __init__(self, folder: Path, n_workers: int, clone: Clone) -> None:
-        self.folder, self.file = folder, folder / "scheduler.json"
+    def __init__(self, folder: Path, n_workers: int, clone: Clone, stack: ExitStack) -> None:
+        self.folder, self.stack, file = folder, stack, folder / "scheduler.json"
         shutil.copytree(clone.folder / "stages", folder / "stages")
         for module in (folder / "stages").glob("[mn]*/*.py"):
             module.write_text(module.read_text() + OTHER_CODE)
-        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
+        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(file))
         self.workers: list[subprocess.Popen[bytes]] = []
-        wait_for(lambda: self.file.exists() and self.file.read_text().endswith("}"))
-        self.address = json.loads(self.file.read_text())["address"]
+        wait_for(lambda: file.exists() and file.read_text().endswith("}"))
+        self.address = json.loads(file.read_text())["address"]
         self.client = distributed.Client(self.address, set_as_default=False)
+        stack.callback(self.client.close)
         for _ in range(n_workers):
             self.add()
         wait_for(lambda: len(self.client.ncores()) == n_workers)
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [Path(sys.executable).with_name("dask"), *command, *OPTIONS],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(self.folder)},
@@ -82,6 +84,8 @@ class Cluster:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self.stack.callback(kill, process)
+        return process
 
     def add(self, preload: str = IMPORT) -> None:
         """Start one more worker, which runs some code first."""
@@ -111,12 +115,6 @@ class Cluster:
         names = {w: of["name"] for w, of in self.client.scheduler_info(-1)["workers"].items()}
         kill(self.workers[int(names[address].removeprefix("preload_"))])
 
-    def close(self) -> None:
-        """End all of it."""
-        self.client.close()
-        for process in (*self.workers, self.scheduler):
-            kill(process)
-
 
 def kill(process: subprocess.Popen[Any]) -> None:
     """Kill a process and those that it has started."""
@@ -130,15 +128,13 @@ def start(
     clone: Clone, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[int], Cluster]]:
     """Start a cluster of so many workers."""
-    started: list[Cluster] = []
+    with ExitStack() as stack:
 
-    def start(n_workers: int) -> Cluster:
-        started.append(Cluster(tmp_path_factory.mktemp("cluster"), n_workers, clone))
-        return started[-1]
+        def start(n_workers: int) -> Cluster:
+            folder = tmp_path_factory.mktemp("cluster")
+            return Cluster(folder, n_workers, clone, stack)
 
-    yield start
-    for cluster in started:
-        cluster.close()
+        yield start
 
 
 @pytest.fixture
