@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
@@ -135,19 +135,24 @@ def moved(client: Cluster) -> dict[str, int]:
             address: comm.byte_count for address, comm in dask_scheduler.stream_comms.items()
         }
     )
-    sent = client.run(lambda dask_worker: dask_worker.transfer_outgoing_bytes_total)
+    # A worker may die at any time.
+    sent = client.run(
+        lambda dask_worker: dask_worker.transfer_outgoing_bytes_total, on_error="ignore"
+    )
     return {address: received.get(address, 0) + sent[address] for address in sent}
 
 
 def end_without_workers(client: Cluster, done: Event) -> None:
     """Cancel all tasks once there have been no workers for long, unless ``done`` is set before."""
     seen = time.monotonic()
-    while not done.wait(1):
-        if client.ncores():
-            seen = time.monotonic()
-        elif time.monotonic() > seen + SECONDS_WITHOUT_WORKERS:
-            client.cancel([Future(key, client) for key in list(client.futures)])
-            return
+    # Without a scheduler, Dask cancels them.
+    with suppress(OSError):
+        while not done.wait(1):
+            if client.ncores():
+                seen = time.monotonic()
+            elif time.monotonic() > seen + SECONDS_WITHOUT_WORKERS:
+                client.cancel([Future(key, client) for key in list(client.futures)])
+                return
 
 
 def check_python(client: Cluster) -> None:
@@ -205,5 +210,5 @@ def workers(address: str) -> Iterator[None]:
     finally:
         done.set()
     megabytes = sum(after[worker] - before.get(worker, 0) for worker in after) / 1e6
-    print(f"{len(after)} workers, {megabytes:.1f} MB moved", file=sys.stderr)
+    print(f"{megabytes:.1f} MB moved, workers: {len(after)}", file=sys.stderr)
     client.close()
