@@ -88,8 +88,9 @@ def run(name: str, n_workers: int) -> Run:
     with Repo(str(ROOT)) as repo:
         (stage,) = repo.stage.collect(name)
     with tempfile.TemporaryDirectory() as folder:
-        out = stage.outs[0].def_path
-        command = shlex.split(stage.cmd.replace(f"--out {out}", f"--out {folder}/{Path(out).name}"))
+        made = Path(stage.outs[0].def_path)
+        out = Path(folder) / made.name
+        command = shlex.split(stage.cmd.replace(f"--out {made}", f"--out {out}"))
         if not n_workers:
             return Run(timed(command, ENVIRONMENT), 0, 0, [])
         with cluster(n_workers) as client:
@@ -99,6 +100,9 @@ def run(name: str, n_workers: int) -> Run:
                 seconds = timed(command, {**ENVIRONMENT, "DASK_SCHEDULER_ADDRESS": address})
             bytes_moved = sum(after - before[w] for w, after in moved(client).items())
             memory = client.run(lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        for file in filter(Path.is_file, (out, *out.glob("*"))):
+            if file.read_bytes() != (ROOT / made.parent / file.relative_to(folder)).read_bytes():
+                raise ValueError(f"{name} has made another {file.name} than dvc repro has")
     return Run(seconds, bytes_moved, max(memory.values()) * 1024, times(stream.data))
 
 

@@ -111,15 +111,9 @@ class Workers(DaskDistributedBackend):
             if error := done.exception():
                 callback(error)
 
-        # joblib does not, and waits for ever.
+        # joblib calls back with results only, and would wait for ever.
         future.add_done_callback(call_back)
         return future
-
-    def retrieve_result_callback(self, out: Any) -> Any:
-        """The results of a batch; an exception, also in place of the results, is raised."""
-        if isinstance(out, BaseException):
-            raise out
-        return super().retrieve_result_callback(out)
 
 
 @sizeof.register(csr_array)

@@ -169,7 +169,11 @@ def run(folder: Path, name: str, address: str) -> subprocess.Popen[str]:
 
 def end_of(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, str]:
     """How a stage ends, and the last line that it says."""
-    _, told = process.communicate(timeout=seconds)
+    with process:
+        try:
+            _, told = process.communicate(timeout=seconds)
+        finally:
+            process.kill()
     assert "Traceback" not in told, told
     return process.returncode, told.splitlines()[-1]
 
@@ -270,6 +274,12 @@ def test_a_cluster_that_is_not_there_or_goes_away_is_told_and_nothing_recorded(
         assert told.startswith(f"DASK_SCHEDULER_ADDRESS is {address}: ")
 
 
+DIE = """
+from stages.common import cluster
+from joblib import Parallel, delayed
+with cluster.workers(os.environ["DASK_SCHEDULER_ADDRESS"]):
+    Parallel(n_jobs=-1)(delayed(os._exit)(1) for _ in range(4))
+"""
 WAIT = """
 import time
 from joblib import Parallel, delayed
@@ -297,6 +307,14 @@ def test_workers_that_do_not_come_back_are_not_waited_for(
     kill(cluster.workers[0])
     status, told = end_of(waits)
     assert (status, told.endswith("or has had no workers for 2 s")) == (1, True)
+
+
+def test_a_task_that_workers_die_of_is_not_tried_for_ever(
+    start: Callable[[int], Cluster], folder: Path
+) -> None:
+    dies = script(folder, ONE_LINE.format(code=indent(DIE, "    ")), start(2).address)
+    status, told = end_of(dies)
+    assert (status, told.startswith("several workers died of one task")) == (1, True)
 
 
 @pytest.mark.parametrize(
