@@ -174,7 +174,8 @@ def workers(address: str) -> Iterator[None]:
         UserError: The scheduler is not there or goes away; there are no workers for a minute; one
             has another Python or other libraries; or several die of the same task.
     """
-    expected = {module: versions(module) for module in LIBRARY_OF.keys() & sys.modules.keys()}
+    imported = sorted(LIBRARY_OF.keys() & sys.modules.keys())
+    expected = {module: versions(module) for module in imported}
     # Each library that pickles functions has a copy of its own.
     for module in {"cloudpickle", "numba.cloudpickle"} & sys.modules.keys():
         import_module(module).register_pickle_by_value(stages)
