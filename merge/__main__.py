@@ -43,8 +43,8 @@ def main(branch: str = "", /) -> None:
             merge, a rebase, a cherry-pick or a stash.
 
     Raises:
-        UserError: A file but the results is in conflict, or has been edited and not added; or git
-            merges nothing, and says why.
+        UserError: A file but the results is in conflict, or has been edited and not added; a file
+            of reports is unknown to git; or git merges nothing, and says why.
     """
     merging = commit_of("MERGE_HEAD")
     if branch and (not merging or merging != commit_of(branch)):
@@ -52,7 +52,13 @@ def main(branch: str = "", /) -> None:
             raise UserError("another merge is under way: `make merge` ends it")
         if edited := unsettled():
             raise UserError(f"commit or stash first: {shlex.join(edited)}")
-        done = git("merge", "--no-commit", "--", branch)
+        if added := git(
+            "ls-files", "--others", "--exclude-standard", "reports"
+        ).stdout.splitlines():
+            raise UserError(
+                f"git does not track, in reports: {shlex.join(map(os.fsdecode, added))}"
+            )
+        done = git("merge", "--ff", "--no-commit", "--", branch)
         if done.returncode and not commit_of("MERGE_HEAD"):
             raise UserError(os.fsdecode(done.stderr).strip())
     elif not merging and not unsettled("--diff-filter=U"):

@@ -28,7 +28,7 @@ from dvc_objects.fs.local import localfs
 from dvc_objects.fs.utils import as_atomic
 from fsspec.callbacks import Callback
 
-from verify.__main__ import parse_run
+from verify.__main__ import is_damaged, parse_run
 
 # A run that DVC remembers takes a few kB; a foreign file may have any size.
 RUN_BYTES = 2**20
@@ -137,7 +137,13 @@ class Remote:
 
     def within(self, names: Iterable[str]) -> list[str]:
         """The files in those of the objects that are folders, and that the cache has."""
-        folders = (name for name in names if name.endswith(".dir") and self.cache.exists(name))
+        folders = (
+            name
+            for name in names
+            if name.endswith(".dir")
+            and self.cache.exists(name)
+            and not is_damaged(Path(self.cache.oid_to_path(name)))
+        )
         trees = (Tree.load(self.cache, HashInfo("md5", name)) for name in folders)
         return [file.value for tree in trees for _, _, file in tree]
 
@@ -160,10 +166,15 @@ class Remote:
         return False
 
     def push_files(self, names: Iterable[str]) -> None:
-        """Copy objects that the cache has, and the remote has not."""
-        here = set(self.cache.oids_exist(list(set(names))))
+        """Copy objects that the cache has, and the remote has not, but no damaged one."""
+        wanted = set(names)
         with self.watch.on():
-            absent = sorted(here - set(self.remote.odb.oids_exist(list(here))))
+            lacking = wanted - set(self.remote.odb.oids_exist(list(wanted)))
+        here = set(self.cache.oids_exist(list(lacking)))
+        self.missing |= lacking - here
+        broken = {name for name in here if is_damaged(Path(self.cache.oid_to_path(name)))}
+        self.damaged |= broken
+        absent = sorted(here - broken)
         with self.watch.on():
             self.remote.odb.add(
                 [self.cache.oid_to_path(name) for name in absent],
@@ -198,8 +209,8 @@ class Remote:
         size = sum(Path(self.cache.oid_to_path(name)).stat().st_size for name in self.moved)
         told = [f"{len(self.moved)} files, {size / 1e6:.0f} MB"]
         for what, names in (
-            ("damaged there, not taken", self.damaged),
-            ("not there", self.missing),
+            ("damaged, not copied", self.damaged),
+            ("missing", self.missing),
             ("failed", self.failed),
         ):
             told += [f"{len(names)} {what} ({min(names)})"] if names else []
@@ -260,12 +271,15 @@ def main(what: Literal["pull", "push"], /, patience: float = 30) -> int:
             with lock_repo(repo):
                 (pull if what == "pull" else push)(repo, remote)
             print(remote.report())
+            return failed if remote.damaged else 0
     except (DvcException, RemoteError) as error:
         print(error)
         return failed
-    return 0
 
 
 if __name__ == "__main__":
     logging.disable()
-    sys.exit(tyro.cli(main))
+    try:
+        sys.exit(tyro.cli(main))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -284,9 +284,9 @@ class Strokes(Section):
     Of gamma, n_copies and weight, every combination is cross-validated.
     """
 
-    C: Annotated[float, Field(ge=1e-12, allow_inf_nan=False)]
-    """The inverse of the regularisation's strength."""
-    gamma: Several[Annotated[float, Field(gt=0, le=1e6)]]
+    C: Annotated[float, Field(ge=0.1, le=1000)]
+    """The inverse of the regularisation's strength: no coefficient, kept in 4096ths, is larger."""
+    gamma: Several[Annotated[float, Field(ge=1e-6, le=1e6)]]
     """The coefficient of the RBF kernel."""
     n_copies: Several[Annotated[int, Field(ge=0, le=100)]]
     """How many copies of each support vector are trained on, too."""

@@ -177,7 +177,7 @@ def use(clone: Clone, url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("/nowhere/at all", r"0 files, 0 MB, \d+ not there \(\w+\)"),
+        ("/nowhere/at all", r"0 files, 0 MB, \d+ missing \(\w+\)"),
         ("gs://bucket/digitline", ".*dvc-gs.*"),
         ("http://127.0.0.1:{silent}", "nothing has moved for 1 s, given up"),
     ],
@@ -240,12 +240,34 @@ def test_no_damaged_file_is_taken(shared: Shared, tmp_path: Path) -> None:
 
     student = git_clone(shared.teacher, tmp_path / "student's")
     use(student, str(remote))
-    assert ", 4 damaged there, not taken " in pull(student)
+    assert ", 4 damaged, not copied " in pull(student)
     assert all(map(is_whole, objects(student.folder / ".dvc" / "cache")))
     output = student.dvc("repro", "label").stdout
     assert re.findall("Running stage '(.+)'", output) == ["check_params", "label"]
     for path in ("data/is_target/train.npy", "data/is_target/test.npy", "data/params.schema.json"):
         assert md5(student.folder / path) == shared.teacher.outs()[path]
+
+
+def test_no_damaged_file_is_shared(shared: Shared, tmp_path: Path) -> None:
+    student = git_clone(shared.teacher, tmp_path / "student's")
+    use(student, str(shared.folder))
+    pull(student)
+    files, folders = (
+        [path for path in objects(student.folder / ".dvc" / "cache") if path.suffix == suffix]
+        for suffix in ("", ".dir")
+    )
+    for path in (files[0], folders[0]):
+        path.chmod(0o644)
+        put(path, b"garbage")
+        path.chmod(0o444)
+    files[1].unlink()
+    use(student, str(tmp_path / "remote"))
+    done = student._run(sys.executable, "-m", "share", "push", check=False)
+    assert done.returncode == 1
+    assert ", 2 damaged, not copied " in done.stdout
+    assert "missing (" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert all(map(is_whole, objects(tmp_path / "remote")))
 
 
 def runs(folder: Path) -> list[Path]:
@@ -267,7 +289,7 @@ def test_no_damaged_run_is_taken(shared: Shared, tmp_path: Path) -> None:
     student.edit(**EDIT)
     use(student, str(remote))
     # Those of check_params and evaluate_binary; what depends on them has not been asked for.
-    assert ", 2 damaged there, not taken " in pull(student)
+    assert ", 2 damaged, not copied " in pull(student)
     assert runs(student.folder / ".dvc" / "cache") == []
 
 

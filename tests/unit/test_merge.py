@@ -234,6 +234,18 @@ def test_an_edit_that_is_not_committed_comes_first(project: Project) -> None:
     assert project.git("status", "--porcelain") == " M params.yaml\n"
 
 
+def test_a_report_that_git_does_not_track_is_not_committed_unseen(project: Project) -> None:
+    project.write("reports/notes.txt", "mine")
+    assert project.refuses("last") == "git does not track, in reports: reports/notes.txt"
+    assert project.git("status", "--porcelain") == "?? reports/notes.txt\n"
+
+
+def test_a_setting_of_gits_does_not_hinder(project: Project) -> None:
+    project.git("config", "merge.ff", "only")
+    assert project.make("last").returncode == 0
+    project.is_of("a", "i")
+
+
 def test_what_git_refuses_is_gits_to_say(project: Project) -> None:
     assert project.refuses("nowhere") == "merge: nowhere - not something we can merge"
     assert project.refuses() == "name a branch: make merge BRANCH=main"
