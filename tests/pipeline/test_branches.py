@@ -30,7 +30,7 @@ def branches(clone: Clone) -> Iterator[Clone]:
     clone.commit("thresholds")
     clone.run("git", "checkout", "--quiet", "-b", "grid", "main")
     clone.edit(grid__n_neighbors=[3, 8])
-    assert clone.repro() == ALWAYS | {"search_grid", "evaluate_neighbors"}
+    assert clone.repro() == ALWAYS | {"search_grid", "evaluate_neighbors", "evaluate_machine"}
     clone.commit("grid")
     yield clone
     clone.run("git", "checkout", "--quiet", "--force", "main")
