@@ -42,6 +42,8 @@ def imported(path: Path) -> set[Path]:
 # They fetch, show progress, count threads, read parameters and options: no byte of an output is of
 # their making.
 TOOLS = {"pooch", "psutil", "requests", "ruamel", "threadpoolctl", "tqdm", "tyro"}
+# They carry tasks to a cluster, where the same is computed.
+TOOLS |= {"cloudpickle", "dask", "distributed", "toolz"}
 
 
 def test_every_library_that_makes_bytes_is_pinned_for_the_stages() -> None:
