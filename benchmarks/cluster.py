@@ -21,7 +21,7 @@ from distributed import get_task_stream
 from dvc.repo import Repo
 
 from benchmarks.__main__ import ENVIRONMENT, ROOT, machine
-from stages.common.cluster import Cluster, moved
+from stages.parallel.cluster import Cluster, moved
 
 STAGES = (
     "fit@digits_sgd_scaled",

@@ -135,16 +135,15 @@ class Classifier:
         """The answer for each image, (n, 28, 28)."""
         asked = Images(images, features(images, normalising(images)))
         ranking = ranked(self.machine, asked.features)
-        opinion = second_opinion(ranking, asked, self.train, self.labels)
-        weight = float(self.machine["weight"])
-        labels = decided(ranking, opinion, weight)
-        others = np.where(labels == ranking.first, ranking.second, ranking.first)
+        opinion = second_opinion(ranking, asked, self.train, self.labels, self.machine)
+        said = decided(ranking, opinion, float(self.machine["weight"]))
         of_both = [
-            nearest(asked.features, of, self.train.features, self.labels) for of in (labels, others)
+            nearest(asked.features, labels, self.train.features, self.labels, SHOWN)
+            for labels in (said.first, said.second)
         ]
         answers = []
         for label, other, margin, (rows, squared), (other_rows, _) in zip(
-            labels, others, abs(ranking.margin + weight * opinion), *of_both, strict=True
+            *said, *of_both, strict=True
         ):
             distance, accuracy = float(np.sqrt(squared[0])), self.accuracy(margin)
             verdict = "sure" if accuracy >= SURE else "unsure"
@@ -156,7 +155,7 @@ class Classifier:
                     distance=distance,
                     accuracy=accuracy,
                     verdict="unlike any" if distance > self.farthest else verdict,
-                    neighbors=[int(row) for row in (*rows[:SHOWN], *other_rows[:SHOWN])],
+                    neighbors=[int(row) for row in (*rows, *other_rows)],
                 )
             )
         return answers

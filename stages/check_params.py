@@ -294,6 +294,10 @@ class Strokes(Section):
     """How much the second opinion counts, by distance under deformation."""
     strength: Annotated[float, Field(ge=0, lt=1)]
     """How much a copy differs: its affine map's numbers are drawn from -strength to strength."""
+    n_nearest: Annotated[int, Field(ge=1, le=1000)]
+    """With how many images of each class the second opinion compares."""
+    moves: Annotated[int, Field(ge=0, le=5)]
+    """By how many pixels each may move in that, at most."""
     seed: Seed
     """The seed of the copies."""
 

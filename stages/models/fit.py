@@ -20,10 +20,10 @@ from sklearn.pipeline import Pipeline
 
 from stages.common.arrays import load, save_group
 from stages.common.folds import fold_numbers
-from stages.common.parallel import workers
 from stages.common.params import read
 from stages.common.progress import joblib_progress
 from stages.models.saved import save_model
+from stages.parallel.workers import workers
 
 Cut = Literal["in_order", "stratified", "shuffled"]
 # The decimals of scores that agree on all machines, of a model that is not PORTABLE.

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.stats import mode
 
 from stages.common.arrays import load
-from stages.common.parallel import workers
 from stages.common.params import read
 from stages.neighbors.search import nearest
 from stages.output.pictures import INCHES_PER_DIGIT, save_panels, sheet
 from stages.output.tables import Metrics, write_metrics
+from stages.parallel.workers import workers
 
 DIGITS_AT_ONCE = 500
 

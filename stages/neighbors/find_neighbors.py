@@ -7,9 +7,9 @@ that have too many neighbours in their own fold (Exercises 1 and 2, In 60).
 from pathlib import Path
 
 from stages.common.arrays import load, save_group
-from stages.common.parallel import workers
 from stages.common.params import read
 from stages.neighbors.search import nearest
+from stages.parallel.workers import workers
 
 
 def main(params: Path, queries: Path, images: Path, out: Path) -> None:

@@ -11,10 +11,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from stages.common.arrays import load, load_group
 from stages.common.folds import fold_numbers
-from stages.common.parallel import workers
 from stages.common.params import read
 from stages.neighbors.knn import outside_folds
 from stages.output.tables import Metrics, write_csv, write_metrics
+from stages.parallel.workers import workers
 
 
 def search_grid(

@@ -1,11 +1,8 @@
-"""Stage compare_notebook: every printed figure of the notebook beside this run's.
-
-And the summary of the run, which takes no second start of Python after every edit.
-"""
+"""Stage compare_notebook: every printed figure of the notebook beside this run's."""
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,9 +11,6 @@ from stages.common.errors import UserError
 from stages.common.params import read
 
 Value: TypeAlias = bool | int | float
-Summary: TypeAlias = dict[str, float]
-
-FACTORS = {"percent": 100, "grey_levels": 1}
 
 
 @dataclass
@@ -115,52 +109,20 @@ def _notebook_text(row: Row) -> str:
     return f"above {row.above}"
 
 
-def summarise(summarised: Mapping[str, Mapping[str, Mapping[str, str]]], metrics: Path) -> Summary:
-    """The figures that runs are compared by.
-
-    Args:
-        summarised: ``file`` and ``key`` of each figure, by its name, by its unit.
-        metrics: The folder of the files.
-
-    Returns:
-        Each figure by its name, to two decimals; one that does not exist in this run is left out.
-    """
-    return {
-        name: round(value * FACTORS[unit], 2)
-        for unit, figures in summarised.items()
-        for name, of in figures.items()
-        for value in find(metrics, of["file"], [of["key"]])
-        if value is not None
-    }
-
-
-def main(
-    params: Path,
-    figures: Path,
-    summarised: Path,
-    metrics: Path,
-    plots: Path,
-    table: Path,
-    summary: Path,
-) -> None:
-    """Write the summary as JSON, and the table as CSV.
-
-    The columns of the table are ``cell``, ``figure``, ``notebook``, ``this_run`` and ``verdict``.
+def main(params: Path, figures: Path, metrics: Path, plots: Path, out: Path) -> None:
+    """Write the table as CSV: ``cell``, ``figure``, ``notebook``, ``this_run`` and ``verdict``.
 
     Raises:
         UserError: A figure differs although data and parameters are the notebook's.
     """
-    summary.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(summarise(read(summarised, ""), metrics), indent=2, allow_nan=False)
-    summary.write_text(text + "\n", encoding="utf-8")
     theirs = read(figures, "")
     edited = changed(theirs["params"], read(params, ""))
     why = f"not the notebook's {', '.join(edited)}" if edited else ""
     (is_mnist,) = find(metrics, "data.json", ["is_mnist"])
     differing = []
-    with table.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["cell", "figure", "notebook", "this_run", "verdict"])
+    with out.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["cell", "figure", "notebook", "this_run", "verdict"])
         for row in (Row(**values) for values in theirs["figures"]):
             ours = find(plots if row.file.endswith(".csv") else metrics, row.file, row.keys)
             # Of other data, a figure could be the same only by chance.
@@ -168,6 +130,6 @@ def main(
             if status == "differs":
                 differing.append(f"{row.cell} {row.figure}")
                 status += f": {why}" if why else ""
-            rows.writerow([row.cell, row.figure, _notebook_text(row), _text(ours), status])
+            table.writerow([row.cell, row.figure, _notebook_text(row), _text(ours), status])
     if differing and not why:
-        raise UserError(f"{table}: differs from the notebook: {'; '.join(differing)}")
+        raise UserError(f"{out}: differs from the notebook: {'; '.join(differing)}")

@@ -6,8 +6,11 @@ machines: the cascade SVM, NIPS 2004).
 """
 
 import json
+from collections.abc import Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -19,6 +22,7 @@ from stages.common.folds import fold_numbers
 from stages.common.params import read
 from stages.common.progress import joblib_progress
 from stages.output.tables import write_csv
+from stages.parallel.workers import workers
 from stages.strokes.machine import (
     Images,
     as_integers,
@@ -29,11 +33,96 @@ from stages.strokes.machine import (
     second_opinion,
 )
 
+# What the candidates differ in.
+NAMES = ("gamma", "n_copies", "weight")
+
+
+def supporting(
+    rows: NDArray[np.intp], y: NDArray, C: float, gamma: float, X: NDArray[np.uint16]
+) -> NDArray[np.intp]:
+    """Those of the rows that support a machine trained on them.
+
+    Args:
+        rows: Of the features, a fold's.
+        y: (n,).
+        C: The inverse of the regularisation's strength.
+        gamma: The kernel's coefficient.
+        X: Features of all images, (n, n_features).
+    """
+    return rows[fitted(X[rows], y[rows], C, gamma).support_]
+
+
+def errors(
+    rows: NDArray[np.intp],
+    inside: NDArray[np.bool_],
+    y: NDArray,
+    gamma: float,
+    n_copies: int,
+    values: Mapping[str, Any],
+    pixels: NDArray[np.uint8],
+    X: NDArray[np.uint16],
+) -> list[int]:
+    """How many images of a fold a machine gets wrong, for each weight of the second opinion.
+
+    Args:
+        rows: The images to train on.
+        inside: (n,), whether an image is of the fold.
+        y: (n,).
+        gamma: The kernel's coefficient.
+        n_copies: Of each image to train on.
+        values: The section of ``params.yaml``.
+        pixels: All images, (n, 28, 28).
+        X: Their features, (n, n_features).
+    """
+    images = Images(pixels, X)
+    model = fitted_on_copies(images.at(rows), y[rows], gamma, n_copies, values)
+    ranking = ranked(as_integers(model), X[inside])
+    others = images.at(~inside)
+    opinion = second_opinion(ranking, images.at(inside), others, y[~inside], values)
+    answers = [decided(ranking, opinion, weight).first for weight in values["weight"]]
+    return [int(np.sum(answer != y[inside])) for answer in answers]
+
+
+def cross_validated(
+    images: Images, y: NDArray, folds: NDArray[np.uint8], values: Mapping[str, Any]
+) -> tuple[NDArray[np.intp], dict[float, NDArray[np.intp]]]:
+    """Every candidate's errors, by machines trained on the support vectors of the other folds.
+
+    Args:
+        images: n of them.
+        y: (n,).
+        folds: (n,), the fold that each image is asked in.
+        values: The section of ``params.yaml``.
+
+    Returns:
+        The errors, (n_gamma, n_n_copies, n_weight), and for each gamma the rows that support the
+        machine of their own fold.
+    """
+    insides = [folds == fold for fold in np.unique(folds)]
+    first = list(product(values["gamma"], insides))
+    # The images are arguments, which travel to a cluster's worker but once.
+    alone = (
+        delayed(partial(supporting, np.flatnonzero(inside), y, values["C"], gamma))(images.features)
+        for gamma, inside in first
+    )
+    parallel = Parallel(n_jobs=-1, prefer="threads")
+    found = parallel(alone)
+    support = {
+        gamma: np.concatenate(found[i * len(insides) : (i + 1) * len(insides)])
+        for i, gamma in enumerate(values["gamma"])
+    }
+    asked = (
+        delayed(partial(errors, rows[~inside[rows]], inside, y, gamma, n_copies, values))(*images)
+        for gamma, rows in support.items()
+        for n_copies in values["n_copies"]
+        for inside in insides
+    )
+    shape = (len(support), len(values["n_copies"]), len(insides), len(values["weight"]))
+    return np.reshape(parallel(asked), shape).sum(axis=2), support
+
 
 def main(params: Path, train: dict[str, Path], support: Path, chosen: Path, grid: Path) -> None:
     """Write every candidate's errors, the first with the fewest, and the rows of its support.
-
-    A fold's answers are of a machine that is trained on the support vectors of the other folds.
 
     Args:
         params: The file of parameters.
@@ -42,38 +131,15 @@ def main(params: Path, train: dict[str, Path], support: Path, chosen: Path, grid
         chosen: The file of the chosen parameters.
         grid: The file of the errors.
     """
-    values, n_folds = read(params, "strokes"), read(params, "cross_validate.n_folds")
-    images, y = Images.load(train), np.asarray(load(train["labels"]))
-    folds = fold_numbers(StratifiedKFold(n_folds), y)
-
-    def supporting(gamma: float, fold: int) -> NDArray[np.intp]:
-        rows = np.flatnonzero(folds == fold)
-        return rows[fitted(images.features[rows], y[rows], values["C"], gamma).support_]
-
-    def errors(gamma: float, n_copies: int, fold: int) -> list[int]:
-        inside = folds == fold
-        rows = np.concatenate([found[gamma, other] for other in range(n_folds) if other != fold])
-        model = fitted_on_copies(images.at(rows), y[rows], gamma, n_copies, values)
-        asked, others = images.at(inside), images.at(~inside)
-        ranking = ranked(as_integers(model), asked.features)
-        opinion = second_opinion(ranking, asked, others, y[~inside])
-        answers = [decided(ranking, opinion, weight) for weight in values["weight"]]
-        return [int(np.sum(answer != y[inside])) for answer in answers]
-
-    first = list(product(values["gamma"], range(n_folds)))
-    second = product(values["gamma"], values["n_copies"], range(n_folds))
-    with joblib_progress(None, "cross-validate"):
-        parallel = Parallel(n_jobs=-1, prefer="threads")
-        found = dict(
-            zip(first, parallel(delayed(supporting)(*task) for task in first), strict=True)
-        )
-        counted = np.array(parallel(delayed(errors)(*task) for task in second))
-    names = ("gamma", "n_copies", "weight")
-    candidates = np.array(list(product(*(values[name] for name in names))), dtype=object)
-    counts = counted.reshape(-1, n_folds, len(values["weight"])).sum(axis=1).ravel()
-    columns = {name: list(column) for name, column in zip(names, candidates.T, strict=True)}
+    values, y = read(params, "strokes"), np.asarray(load(train["labels"]))
+    folds = fold_numbers(StratifiedKFold(read(params, "cross_validate.n_folds")), y)
+    with workers(), joblib_progress(None, "cross-validate"):
+        counts, rows = cross_validated(Images.load(train), y, folds, values)
+    counts = counts.ravel()
+    candidates = list(product(*(values[name] for name in NAMES)))
+    columns = dict(zip(NAMES, map(list, zip(*candidates, strict=True)), strict=True))
     write_csv(grid, {**columns, "errors": counts, "error": counts / len(y)})
-    best = {name: column[counts.argmin()] for name, column in columns.items()}
+    best = dict(zip(NAMES, candidates[counts.argmin()], strict=True))
     best["cross_validated_error"] = round(counts.min() / len(y), 10)
     chosen.write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
-    save(support, np.concatenate([found[best["gamma"], fold] for fold in range(n_folds)]))
+    save(support, rows[best["gamma"]])

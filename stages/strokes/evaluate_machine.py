@@ -1,52 +1,80 @@
 """Stage evaluate_machine: what the machine of strokes is worth, and what it still gets wrong."""
 
 import json
-from math import comb, sqrt
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from stages.common.arrays import load, load_group
 from stages.evaluate.accuracy import recalls
 from stages.neighbors.evaluate_neighbors import predictions as voted
 from stages.output.pictures import save_panels
-from stages.output.tables import write_csv, write_metrics
+from stages.output.tables import Metrics, write_csv, write_metrics
 
-# Of a normal distribution, 95 of 100 are so near to the mean.
-DEVIATIONS = 1.959963984540054
-# Of predictions.npz, by what has been added.
+# Of predictions.npz, by what has been added, and the parameter that adds nothing where it is 0.
 STEPS = {
-    "SVC on strokes": "without_copies",
-    "and on copies": "alone",
-    "and a second opinion": "predictions",
+    "SVC on strokes": ("without_copies", "gamma"),
+    "and on copies": ("alone", "n_copies"),
+    "and a second opinion": ("predictions", "weight"),
 }
 MOST_PICTURES, COLUMNS, INCHES = 60, 8, 1.0
 
 
-def wilson(errors: int, n: int) -> tuple[float, float]:
-    """The interval of Wilson (1927) that holds an error rate with 95 % confidence.
+def error(answers: NDArray, y: NDArray) -> dict[str, Any]:
+    """How many answers are wrong, their share, and Wilson's 95 % interval of it, low and high.
 
     Args:
-        errors: Of n.
-        n: 1 or more.
+        answers: (n,).
+        y: (n,), the truth.
     """
-    z = DEVIATIONS**2 / n
-    middle = (errors / n + z / 2) / (1 + z)
-    half = sqrt(errors / n * (1 - errors / n) * z + z * z / 4) / (1 + z)
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    errors = int(np.sum(answers != y))
+    interval = binomtest(errors, len(y)).proportion_ci(method="wilson")
+    return {
+        "errors": errors,
+        "share": errors / len(y),
+        "low": interval.low,
+        "high": interval.high,
+    }
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """How likely two classifiers that are as good as each other differ by so much or more.
-
-    McNemar's test (1947), two-sided and exact.
+def against(answers: NDArray, others: NDArray, y: NDArray) -> Metrics:
+    """Which of two classifiers is wrong where the other is right, and McNemar's exact test of that.
 
     Args:
-        only_first: How many images only the first one gets wrong.
-        only_second: How many only the second one.
+        answers: (n,), this one's.
+        others: (n,), that one's.
+        y: (n,), the truth.
+
+    Returns:
+        ``only_this_wrong``, ``only_that_wrong``, and ``p``: how likely two that are as good as each
+        other differ by so much or more.
     """
-    n, fewer = only_first + only_second, min(only_first, only_second)
-    return min(1.0, 2 * sum(comb(n, i) for i in range(fewer + 1)) / 2**n)
+    this, that = answers != y, others != y
+    only_this, only_that = int(np.sum(this & ~that)), int(np.sum(that & ~this))
+    differing = only_this + only_that
+    p = binomtest(only_this, differing).pvalue if differing else 1.0
+    return {"only_this_wrong": only_this, "only_that_wrong": only_that, "p": p}
+
+
+def steps(
+    said: Mapping[str, NDArray], votes: NDArray, chosen: Mapping[str, float], y: NDArray
+) -> dict[str, list[Any]]:
+    """The error of each step from kNN on shifted copies to the machine, as columns.
+
+    Args:
+        said: The answers for the test images, as :mod:`stages.strokes.train_machine` writes them.
+        votes: (n,), those of the kNN classifier.
+        chosen: The parameters of the machine. A step that adds nothing is left out.
+        y: (n,), the truth.
+    """
+    answers = {"kNN on shifted copies": votes}
+    answers |= {name: said[key] for name, (key, parameter) in STEPS.items() if chosen[parameter]}
+    rows = [{"step": name} | error(of_step, y) for name, of_step in answers.items()]
+    return {column: [row[column] for row in rows] for column in rows[0]}
 
 
 def main(
@@ -56,7 +84,7 @@ def main(
     classes: Path,
     neighbors: dict[str, Path],
     metrics: Path,
-    steps: Path,
+    curve: Path,
     picture: Path,
 ) -> None:
     """Write the metrics, the error of each step, and the images that it still gets wrong.
@@ -69,38 +97,27 @@ def main(
         neighbors: The kNN classifier that it is compared with: ``grid``, whose winner it is, its
             ``labels``, and the neighbours ``of_test``.
         metrics: The JSON file to write.
-        steps: The CSV file to write.
+        curve: The CSV file to write.
         picture: The PNG file to write.
     """
     y, said = np.asarray(load(test["labels"])), load_group(predictions)
-    answers = said["predictions"]
-    wrong, knn = answers != y, json.loads(neighbors["grid"].read_text(encoding="utf-8"))["best"]
-    of_test, labels = load_group(neighbors["of_test"]), load(neighbors["labels"])
-    votes = voted(of_test, labels, knn["n_neighbors"], knn["weights"])
-    only_ours, only_theirs = int(np.sum(wrong & (votes == y))), int(np.sum(~wrong & (votes != y)))
-    low, high = wilson(int(wrong.sum()), len(y))
+    best, answers = json.loads(chosen.read_text(encoding="utf-8")), said["predictions"]
+    knn = json.loads(neighbors["grid"].read_text(encoding="utf-8"))["best"]
+    found, labels = load_group(neighbors["of_test"]), load(neighbors["labels"])
+    votes = voted(found, labels, knn["n_neighbors"], knn["weights"])
     write_metrics(
         metrics,
         {
-            "test_accuracy": 1 - wrong.mean(),
+            "test_accuracy": np.mean(answers == y),
             "test_recall": recalls(y, answers),
-            "test_error": {"errors": wrong.sum(), "share": wrong.mean(), "low": low, "high": high},
-            "against_knn_augmented": {
-                "only_this_wrong": only_ours,
-                "only_that_wrong": only_theirs,
-                "p": mcnemar(only_ours, only_theirs),
-            },
-            **json.loads(chosen.read_text(encoding="utf-8")),
+            "test_error": error(answers, y),
+            "against_knn_augmented": against(answers, votes, y),
+            **best,
         },
     )
-    by_step = {"kNN on shifted copies": votes} | {name: said[key] for name, key in STEPS.items()}
-    errors = {name: int(np.sum(answer != y)) for name, answer in by_step.items()}
-    lows, highs = zip(*(wilson(n, len(y)) for n in errors.values()), strict=True)
-    share = [n / len(y) for n in errors.values()]
-    columns = {"step": list(errors), "errors": list(errors.values()), "error": share}
-    write_csv(steps, {**columns, "low": lows, "high": highs})
+    write_csv(curve, steps(said, votes, best, y))
     names = json.loads(classes.read_text(encoding="utf-8"))["names"]
-    rows = np.flatnonzero(wrong)[:MOST_PICTURES]
+    rows = np.flatnonzero(answers != y)[:MOST_PICTURES]
     titles = [f"{names[str(y[row])]}, not {names[str(answers[row])]}" for row in rows]
     # Whole lines, and a blank one where nothing is wrong.
     blank = -len(rows) % COLUMNS if len(rows) else COLUMNS

@@ -14,8 +14,6 @@ from stages.strokes.extract_features import SCALE, features, gradients, normalis
 # The kernel is rounded to 2**-20, a coefficient to 2**-12: sums of their products are exact.
 KERNEL, COEFFICIENT = 2.0**20, 2.0**12
 MEGABYTES_OF_CACHE = 500
-# Of each of the two classes, so many images are compared, moved by up to so many pixels.
-NEAREST, MOVES = 10, 2
 IMAGES_AT_ONCE = 250
 
 
@@ -147,7 +145,7 @@ def _squared(queries: NDArray[np.uint16], among: NDArray[np.uint16]) -> NDArray[
     return (lengths - 2 * (q @ a.T)).astype(float)
 
 
-def deformed(query: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int64]:
+def deformed(query: NDArray[np.int32], others: NDArray[np.int32], moves: int) -> NDArray[np.int64]:
     """The distance to each of ``others`` when each pixel may move, and its neighbours with it.
 
     The image distortion model with local context of Keysers, Deselaers, Gollan and Ney, Deformation
@@ -156,12 +154,13 @@ def deformed(query: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.
     Args:
         query: (2, side, side), a gradient.
         others: (n, 2, side, side).
+        moves: By how many pixels each may move, at most, to each side.
     """
     side = query.shape[-1]
-    padded = np.pad(others, ((0, 0), (0, 0), (MOVES, MOVES), (MOVES, MOVES)))
+    padded = np.pad(others, ((0, 0), (0, 0), (moves, moves), (moves, moves)))
     least = np.full((len(others), side, side), np.iinfo(np.int32).max, dtype=np.int32)
-    for down in range(2 * MOVES + 1):
-        for right in range(2 * MOVES + 1):
+    for down in range(2 * moves + 1):
+        for right in range(2 * moves + 1):
             apart = query - padded[:, :, down : down + side, right : right + side]
             apart = np.pad((apart * apart).sum(axis=1, dtype=np.int32), ((0, 0), (1, 1), (1, 1)))
             apart = apart[:, :-2] + apart[:, 1:-1] + apart[:, 2:]
@@ -171,7 +170,7 @@ def deformed(query: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.
 
 
 def nearest(
-    queries: NDArray[np.uint16], labels: NDArray, among: NDArray[np.uint16], y: NDArray
+    queries: NDArray[np.uint16], labels: NDArray, among: NDArray[np.uint16], y: NDArray, n: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """For each query, the nearest images of its class: their rows, and squared distances.
 
@@ -180,22 +179,25 @@ def nearest(
         labels: (n,), the class in which to look for each.
         among: (m, n_features).
         y: (m,), their classes.
+        n: How many of each, or as many as the class has.
 
     Returns:
-        NEAREST each, or as many as the class has, by increasing distance, then row.
+        By increasing distance, then row.
     """
     found: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     for label in np.unique(labels):
         asked, of_class = np.flatnonzero(labels == label), np.flatnonzero(y == label)
         squared = _squared(queries[asked], among[of_class]).astype(np.int64)
         # With its row, no distance is there twice.
-        keys = np.partition(squared << 32 | of_class, min(NEAREST, len(of_class)) - 1, axis=1)
-        for query, key in zip(asked, np.sort(keys[:, :NEAREST], axis=1), strict=True):
+        keys = np.partition(squared << 32 | of_class, min(n, len(of_class)) - 1, axis=1)
+        for query, key in zip(asked, np.sort(keys[:, :n], axis=1), strict=True):
             found[int(query)] = key & (2**32 - 1), key >> 32
     return [found[query] for query in range(len(labels))]
 
 
-def apart(queries: Images, labels: NDArray, train: Images, y: NDArray) -> NDArray[np.int64]:
+def apart(
+    queries: Images, labels: NDArray, train: Images, y: NDArray, values: Mapping[str, Any]
+) -> NDArray[np.int64]:
     """The least :func:`deformed` distance of each query to the nearest images of its class, (n,).
 
     Args:
@@ -203,32 +205,44 @@ def apart(queries: Images, labels: NDArray, train: Images, y: NDArray) -> NDArra
         labels: (n,), the class of each.
         train: The images to compare with.
         y: Their classes.
+        values: ``n_nearest``, with how many images of the class each is compared, and ``moves``.
     """
 
     def least(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> int:
         images = np.concatenate([pixels[None], train.pixels[rows]])
         gradient = gradients(images, normalising(images))
-        return int(deformed(gradient[0], gradient[1:]).min())
+        return int(deformed(gradient[0], gradient[1:], int(values["moves"])).min())
 
-    found = nearest(queries.features, labels, train.features, y)
+    found = nearest(queries.features, labels, train.features, y, int(values["n_nearest"]))
     pairs = zip(queries.pixels, found, strict=True)
     tasks = (delayed(least)(pixels, rows) for pixels, (rows, _) in pairs)
     return np.array(Parallel(n_jobs=-1, prefer="threads")(tasks), dtype=np.int64)
 
 
 def second_opinion(
-    ranking: Ranking, queries: Images, train: Images, y: NDArray
+    ranking: Ranking, queries: Images, train: Images, y: NDArray, values: Mapping[str, Any]
 ) -> NDArray[np.float64]:
-    """How much nearer the first class is than the second, from -1 to 1; 0 beyond the margin."""
+    """How much nearer the first class is than the second, from -1 to 1; 0 beyond the margin.
+
+    Args:
+        ranking: Of the queries.
+        queries: n of them.
+        train: The images to compare with.
+        y: Their classes.
+        values: ``n_nearest`` and ``moves``, as :func:`apart` takes them.
+    """
     opinion, asked = np.zeros(len(ranking.margin)), np.flatnonzero(ranking.margin < 1)
     first, second = (
-        apart(queries.at(asked), labels[asked], train, y)
+        apart(queries.at(asked), labels[asked], train, y, values)
         for labels in (ranking.first, ranking.second)
     )
     opinion[asked] = (second - first) / np.maximum(second + first, 1)
     return opinion
 
 
-def decided(ranking: Ranking, opinion: NDArray[np.float64], weight: float) -> NDArray:
-    """The first class, unless a second opinion of such weight is for the second, (n,)."""
-    return np.where(ranking.margin + weight * opinion > 0, ranking.first, ranking.second)
+def decided(ranking: Ranking, opinion: NDArray[np.float64], weight: float) -> Ranking:
+    """The ranking after a second opinion of such weight, which may exchange the two classes."""
+    margin = ranking.margin + weight * opinion
+    first = np.where(margin > 0, ranking.first, ranking.second)
+    second = np.where(margin > 0, ranking.second, ranking.first)
+    return Ranking(first, second, abs(margin))

@@ -30,6 +30,7 @@ def main(
 ) -> None:
     """Write ``model.skops``, ``machine.npz`` and ``predictions.npz`` into the folder ``out``.
 
+    ``machine.npz`` has the machine as integers, and how its second opinion is asked for.
     ``predictions`` are the answers for the test images, ``alone`` those without a second opinion,
     and ``without_copies`` those of a machine without copies, either. ``margin`` is by how much the
     answer was preferred to the second class, and ``squared_distances`` are those of the features to
@@ -52,16 +53,17 @@ def main(
     )
     learned, plain = map(as_integers, models)
     ranking = ranked(learned, asked.features)
-    opinion = second_opinion(ranking, asked, images, y)
+    opinion = second_opinion(ranking, asked, images, y, values)
     said = decided(ranking, opinion, best["weight"])
-    found = nearest(asked.features, said, images.features, y)
+    found = nearest(asked.features, said.first, images.features, y, 1)
     save_model(out / "model.skops", models[0])
-    save_group(out / "machine.npz", **learned, weight=np.array(best["weight"]))
+    how = {name: np.array(values[name]) for name in ("n_nearest", "moves")}
+    save_group(out / "machine.npz", **learned, **how, weight=np.array(best["weight"]))
     save_group(
         out / "predictions.npz",
-        predictions=said,
+        predictions=said.first,
         alone=ranking.first,
         without_copies=ranked(plain, asked.features).first,
-        margin=np.round(abs(ranking.margin + best["weight"] * opinion), 4),
+        margin=np.round(said.margin, 4),
         squared_distances=np.array([squared[0] for _, squared in found]),
     )

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.clone import Clone
 
-# What depends on all parameters.
-ALWAYS = {"check_params", "compare_notebook", "model_card", "report"}
+# What depends on all parameters, or on all metrics.
+ALWAYS = {"check_params", "compare_notebook", "model_card", "report", "summarise"}
 
 
 def ran(printed: str) -> set[str]:

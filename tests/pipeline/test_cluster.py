@@ -1,4 +1,4 @@
-"""Stages on a Dask cluster (stages/common/cluster.py), whose processes are started and killed here.
+"""Stages on a Dask cluster (stages/parallel), whose processes are started and killed here.
 
 Its workers have another checkout's code in memory, by the same names, in which nothing works. With
 ``--thorough``, every stage runs on one, two and three workers, and loses one of two.
@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,25 +20,23 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.clone import Clone, md5
-from tests.support.dag import stages
+from tests.support.dag import modules, stages
+from tests.support.waiting import wait_for
 
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
 OPTIONS = ("--host", "127.0.0.1", "--no-dashboard")
 # The stages that send something.
-SENT = [
-    name
-    for name in stages()
-    if name.startswith(("fit@", "find_neighbors@")) or name in {"search_grid", "denoise"}
-]
+SENT = [name for name, stage in stages().items() if "stages/parallel" in modules(stage)]
 FIT, SEARCH_OF_TESTS = "fit@digits_sgd", "find_neighbors@test_in_augmented"
 ONE_OF_EACH = ["fit@binary_forest", FIT, "fit@digits_ovr_svc"]
-ONE_OF_EACH += [SEARCH_OF_TESTS, "search_grid", "denoise"]
+ONE_OF_EACH += [SEARCH_OF_TESTS, "search_grid", "denoise", "choose_machine"]
 OTHER_CODE = """
 globals().update({name: None for name, value in globals().items()
                   if getattr(value, "__module__", None) == __name__})
 """
 IMPORT = "import stages.models.fit, stages.models.sgd, stages.models.svc, stages.neighbors.search\n"
+IMPORT += "import stages.strokes.choose_machine\n"
 # A library of another version, and another Python, as far as anyone asks.
 OTHER_LIBRARY = "import joblib; joblib.__version__ = '0.1'\n"
 OTHER_PYTHON = """
@@ -49,22 +46,13 @@ versions.get_system_info = lambda: found
 """
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """What ``condition`` returns, as soon as that is true."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
-
-
 class Cluster:
     """A scheduler and its workers, each of one core, in a folder of their own."""
 
     def __init__(self, folder: Path, clone: Clone, stack: ExitStack) -> None:
         self.folder, self.stack, file = folder, stack, folder / "scheduler.json"
         shutil.copytree(clone.folder / "stages", folder / "stages")
-        for module in (folder / "stages").glob("[mn]*/*.py"):
+        for module in (folder / "stages").glob("[mns]*/*.py"):
             module.write_text(module.read_text() + OTHER_CODE)
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(file))
@@ -235,7 +223,7 @@ WITHIN = "a search within one set"
 SEARCH = """
 import sys
 import numpy as np
-from stages.common.parallel import workers
+from stages.parallel.workers import workers
 from stages.neighbors import search
 search.PER_TASK = 500
 images = np.load("data/train/images.npy", mmap_mode="r")
@@ -301,7 +289,7 @@ import os, sys, time
 from joblib import Parallel, delayed
 from stages.common import cluster
 from stages.common.errors import UserError
-from stages.common.parallel import workers
+from stages.parallel.workers import workers
 cluster.SECONDS_WITHOUT_WORKERS = {seconds}
 try:
     with workers():

@@ -22,7 +22,7 @@ PACKAGE = "stages/__init__.py"
 UNREAD = {
     *("data/params.checked", "data/data.checked"),
     *("data/idx/.gitignore", "data/pictures/.gitignore"),
-    "stages/common/cluster.py",  # where there is a cluster
+    "stages/parallel/cluster.py",  # where there is a cluster
 }
 
 

@@ -2,16 +2,15 @@
 
 import csv
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from dvc.repo import Repo
 
 from tests.support.clone import Clone
+from tests.support.waiting import wait_for
 
 COLUMNS = 120
 # What the README leaves out.
@@ -19,15 +18,6 @@ DROP = ("--drop", ".*/|State|Executor")
 JOBS = 2
 # Where each runs: a copy of the repository.
 COPIES = Path(".dvc", "tmp", "exps")
-
-
-def wait_for(found: Callable[[], Any], seconds: float = 120) -> Any:
-    """What ``found`` returns, as soon as it is something."""
-    end = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return value
 
 
 def running(clone: Clone) -> Iterator[psutil.Process]:
@@ -86,7 +76,7 @@ def queue(clone: Clone) -> Iterator[Clone]:
 def test_one_that_is_killed_harms_no_other_and_runs_again(queue: Clone) -> None:
     asked = ("exp", "run", "--queue", "--set-param")
     # Only what writes the summary; the others write the pages too.
-    again = (*asked, "forest.n_estimators=20", "--name", "killed", "compare_notebook")
+    again = (*asked, "forest.n_estimators=20", "--name", "killed", "summarise")
     queue.dvc(*again)
     queue.dvc(*asked, "binary.thresholds.decision.sgd=-100000,100000")
     before = queue.files(), queue.outs()

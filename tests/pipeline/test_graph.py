@@ -15,7 +15,7 @@ from stages.common.guard import LIBRARY_OF
 from tests.support import ROOT
 from tests.support.dag import NAMES, code, declared, edges, modules, outs, plots, stages
 
-MOST_CODE_DEPENDENCIES = 6
+MOST_CODE_DEPENDENCIES = 7
 
 
 def names(path: Path) -> set[str]:
@@ -93,7 +93,7 @@ def test_code_dependencies_are_few(name: str) -> None:
 def test_a_folder_of_code_is_what_all_share(name: str) -> None:
     """A stage that fits or searches does not run again for another way to write a report."""
     folders = {path for path in modules(stages()[name]) if not Path(path).suffix}
-    assert folders <= {"stages/common", "stages/output"}
+    assert folders <= {"stages/common", "stages/output", "stages/parallel"}
     if name.startswith(("fit@", "find_neighbors@")):
         assert "stages/output" not in folders
 

@@ -43,6 +43,7 @@ def test_a_threshold_reruns_what_reads_it(clone: Clone) -> None:
         "compare_notebook",
         "model_card",
         "report",
+        "summarise",
     }
     after = clone.metrics("binary/sgd.json")["operating_point"]
     assert after["precision"] >= 0.95 > before["precision"]
@@ -67,6 +68,7 @@ def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
         "compare_notebook",
         "model_card",
         "report",
+        "summarise",
     }
     assert clone.metrics("grid.json")["best"]["n_neighbors"] in (1, 7)
     clone.undo()

@@ -10,7 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.common.errors import UserError
-from stages.report.compare_notebook import Row, changed, main, summarise, verdict
+from stages.report.compare_notebook import Row, changed, main, verdict
+from stages.report.summarise import summarise
 from tests.support import ROOT
 
 yaml = YAML(typ="safe", pure=True)
@@ -40,19 +41,10 @@ def compare(tmp_path: Path) -> Compare:
         }
         notebook = {"params": {"binary": {"target": 5}}, "figures": [figure]}
         yaml.dump(notebook, tmp_path / "notebook.yaml")
-        yaml.dump({}, tmp_path / "summary.yaml")
         yaml.dump(params or {"binary": {"target": 5, "other": 1}}, tmp_path / "params.yaml")
         out = tmp_path / "table.csv"
         try:
-            main(
-                tmp_path / "params.yaml",
-                tmp_path / "notebook.yaml",
-                tmp_path / "summary.yaml",
-                tmp_path,
-                tmp_path,
-                out,
-                tmp_path / "summary.json",
-            )
+            main(tmp_path / "params.yaml", tmp_path / "notebook.yaml", tmp_path, tmp_path, out)
         finally:
             (table,) = list(csv.reader(out.read_text().splitlines()))[1:]
         return table

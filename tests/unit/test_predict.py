@@ -86,7 +86,7 @@ def root(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     extract_features.main(test_images, test_features)
     save(support, np.arange(N_TRAIN))
     params, chosen = folder / "params.yaml", folder / "chosen.json"
-    params.write_text("strokes: {C: 10, strength: 0.1, seed: 0}")
+    params.write_text("strokes: {C: 10, strength: 0.1, n_nearest: 10, moves: 2, seed: 0}")
     chosen.write_text('{"gamma": 3, "n_copies": 0, "weight": 4}')
     train_machine.main(
         params,

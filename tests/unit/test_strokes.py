@@ -1,6 +1,7 @@
 """Features of strokes, the machine on them and its second opinion, against independent oracles."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,13 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.stats import binomtest
 from sklearn.svm import SVC
 
 from stages.common.arrays import save, save_group
 from stages.data.sources import Mnist
+from stages.strokes.evaluate_machine import against, error, steps
 from stages.strokes.evaluate_machine import main as evaluate
-from stages.strokes.evaluate_machine import mcnemar, wilson
 from stages.strokes.extract_features import (
     CELLS,
     SHADES,
@@ -32,7 +32,6 @@ from stages.strokes.extract_features import (
     warped,
 )
 from stages.strokes.machine import (
-    MOVES,
     Images,
     Ranking,
     as_integers,
@@ -191,14 +190,14 @@ def test_the_answers_are_the_svcs(some: Images, digits: Mnist, known: list[int])
 def test_a_deformed_distance_is_brute_forces() -> None:
     rng, side = np.random.default_rng(0), 9
     query, other = rng.integers(-4000, 4001, (2, 2, side, side)).astype(np.int32)
-    edge = MOVES + 1
+    moves, edge = 2, 3
     far = np.pad(other, ((0, 0), (edge, edge), (edge, edge)))
     total = 0
     for row in range(side):
         for column in range(side):
             sums = []
-            for down in range(-MOVES, MOVES + 1):
-                for right in range(-MOVES, MOVES + 1):
+            for down in range(-moves, moves + 1):
+                for right in range(-moves, moves + 1):
                     apart = 0
                     for i in (row - 1, row, row + 1):
                         for j in (column - 1, column, column + 1):
@@ -207,31 +206,32 @@ def test_a_deformed_distance_is_brute_forces() -> None:
                                 apart += ((query[:, i, j] - there) ** 2).sum()
                     sums.append(apart)
             total += min(sums)
-    assert deformed(query, other[None]).tolist() == [total]
+    assert deformed(query, other[None], moves).tolist() == [total]
 
 
 def test_moved_by_a_pixel_is_no_distance_and_the_largest_gradients_fit() -> None:
     gradient = np.zeros((2, SIDE, SIDE), dtype=np.int32)
     gradient[:, 8:24, 8:24] = np.random.default_rng(0).integers(-4080, 4081, (2, 16, 16))
     moved = np.roll(gradient, (1, -2), axis=(1, 2))
-    assert deformed(gradient, moved[None]).tolist() == [0]
+    assert deformed(gradient, moved[None], 2).tolist() == [0]
+    assert deformed(gradient, moved[None], 1)[0] > 0
     # Sobel of 255 * SHADES.
     most = np.full((2, SIDE, SIDE), 4 * 255 * SHADES, dtype=np.int32)
-    inside = SIDE - 2 * (MOVES + 1)
-    assert deformed(most, -most[None])[0] >= inside**2 * 9 * 2 * (8 * 255 * SHADES) ** 2
+    inside = SIDE - 2 * 3
+    assert deformed(most, -most[None], 2)[0] >= inside**2 * 9 * 2 * (8 * 255 * SHADES) ** 2
 
 
 def test_the_nearest_of_a_class_are_brute_forces(some: Images, digits: Mnist) -> None:
     y, labels = digits[1][200:1200], digits[1][:200][::-1]
     among, queries = some.features[200:], some.features[:200]
-    found = nearest(queries, labels, among, y)
+    found = nearest(queries, labels, among, y, 10)
     for query, label, (rows, squared) in zip(queries, labels, found, strict=True):
         distances = ((among.astype(int) - query.astype(int)) ** 2).sum(axis=1)
         of_class = np.flatnonzero(y == label)
         order = of_class[np.argsort(distances[of_class], kind="stable")][:10]
         np.testing.assert_array_equal(rows, order)
         np.testing.assert_array_equal(squared, distances[order])
-    ((rows, _),) = nearest(queries[:1], labels[:1] * 0, among[:5], np.array([0, 1, 0, 1, 1]))
+    ((rows, _),) = nearest(queries[:1], labels[:1] * 0, among[:5], np.array([0, 1, 0, 1, 1]), 10)
     assert sorted(rows) == [0, 2]
 
 
@@ -241,14 +241,17 @@ def test_a_second_opinion_is_asked_within_the_margin(some: Images, digits: Mnist
     truth, wrong = y[:200], (y[:200] + 1) % 10
     sure = np.arange(200) % 2 == 0
     ranking = Ranking(wrong, truth, np.where(sure, 1.0, 0.5))
-    opinion = second_opinion(ranking, asked, train, y[200:])
+    opinion = second_opinion(ranking, asked, train, y[200:], {"n_nearest": 10, "moves": 2})
     assert (opinion[sure] == 0).all()
     assert np.mean(opinion[~sure] < 0) > 0.95
     assert abs(opinion).max() <= 1
-    np.testing.assert_array_equal(decided(ranking, opinion, 0), wrong)
-    answers = decided(ranking, opinion, 1e6)
-    assert (answers[sure] == wrong[sure]).all()
-    assert np.mean(answers[~sure] == truth[~sure]) > 0.95
+    for ours, theirs in zip(decided(ranking, opinion, 0), ranking, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    said = decided(ranking, opinion, 1e6)
+    assert (said.first[sure] == wrong[sure]).all()
+    assert np.mean(said.first[~sure] == truth[~sure]) > 0.95
+    assert (said.first + said.second == wrong + truth).all()
+    np.testing.assert_allclose(said.margin, abs(ranking.margin + 1e6 * opinion))
 
 
 def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
@@ -273,14 +276,35 @@ def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
 
 @pytest.mark.parametrize(("errors", "n"), [(0, 10), (1, 10), (37, 10_000), (237, 10_000), (7, 7)])
 def test_the_interval_is_wilsons(errors: int, n: int) -> None:
-    theirs = binomtest(errors, n).proportion_ci(method="wilson")
-    np.testing.assert_allclose(wilson(errors, n), theirs, atol=1e-12)
+    """Where the rate is as far from the share as 95 % of a normal distribution lie (1927)."""
+    found = error(np.arange(n) < errors, np.zeros(n, dtype=bool))
+    assert (found["errors"], found["share"]) == (errors, errors / n)
+    assert 0 <= found["low"] <= found["share"] <= found["high"] <= 1
+    for rate in (found["low"], found["high"]):
+        if 0 < rate < 1:
+            deviations = abs(errors / n - rate) / math.sqrt(rate * (1 - rate) / n)
+            assert deviations == pytest.approx(1.959964, abs=1e-5)
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (3, 9), (9, 3), (5, 5), (9, 209)])
-def test_mcnemars_test_is_the_binomial_one(first: int, second: int) -> None:
-    theirs = binomtest(first, first + second).pvalue if first + second else 1.0
-    assert mcnemar(first, second) == pytest.approx(theirs)
+def test_mcnemars_test_is_a_coins(first: int, second: int) -> None:
+    """Of so many throws, how likely is it that a fair coin falls so seldom, or so often?"""
+    n, both = first + second, 4
+    this, that = np.zeros((2, n + 2 * both), dtype=bool)
+    this[: first + both], that[first : first + both] = True, True
+    that[first + both : n + both] = True
+    found = against(this, that, np.zeros(n + 2 * both, dtype=bool))
+    assert (found["only_this_wrong"], found["only_that_wrong"]) == (first, second)
+    tail = sum(math.comb(n, i) for i in range(min(first, second) + 1)) / 2**n
+    assert found["p"] == pytest.approx(min(1.0, 2 * tail))
+
+
+def test_a_step_that_adds_nothing_is_left_out() -> None:
+    y = np.arange(10)
+    said = dict.fromkeys(("without_copies", "alone", "predictions"), y)
+    columns = steps(said, y + 1, {"gamma": 3, "n_copies": 0, "weight": 0}, y)
+    assert columns["step"] == ["kNN on shifted copies", "SVC on strokes"]
+    assert columns["errors"] == [10, 0]
 
 
 @pytest.mark.parametrize("n_wrong", [0, 1, 70])
@@ -294,7 +318,7 @@ def test_what_is_wrong_is_counted_and_drawn(digits: Mnist, tmp_path: Path, n_wro
     # The nearest of each test image is itself.
     rows = np.arange(100)[:, None]
     save_group(files["of.npz"], indices=rows, squared_distances=rows * 0)
-    (tmp_path / "chosen.json").write_text('{"gamma": 3}')
+    (tmp_path / "chosen.json").write_text('{"gamma": 3, "n_copies": 4, "weight": 1}')
     (tmp_path / "grid.json").write_text('{"best": {"n_neighbors": 1, "weights": "uniform"}}')
     names = {str(label): f"number {label}" for label in range(10)}
     (tmp_path / "classes.json").write_text(json.dumps({"names": names}))
@@ -316,7 +340,7 @@ def test_what_is_wrong_is_counted_and_drawn(digits: Mnist, tmp_path: Path, n_wro
     assert metrics["test_error"]["errors"] == n_wrong
     assert metrics["test_accuracy"] == pytest.approx(1 - n_wrong / 100)
     assert metrics["against_knn_augmented"] == pytest.approx(
-        {"only_this_wrong": n_wrong, "only_that_wrong": 0, "p": mcnemar(n_wrong, 0)}, abs=1e-9
+        {"only_this_wrong": n_wrong, "only_that_wrong": 0, "p": min(1, 2 * 0.5**n_wrong)}, abs=1e-9
     )
     lines = (tmp_path / "steps.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in lines[1:]] == [

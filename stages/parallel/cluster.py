@@ -6,7 +6,7 @@ Only imported where there is a cluster: ``distributed`` is an extra, and takes t
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -162,19 +162,19 @@ def check_python(client: Cluster) -> None:
 
 
 @contextmanager
-def workers(address: str) -> Iterator[None]:
+def workers(address: str, imported: Sequence[str]) -> Iterator[None]:
     """Have joblib solve what it is given meanwhile on the workers of a Dask cluster.
 
     At the end, tells how many bytes were moved. Where the client goes, its tasks go.
 
     Args:
         address: The scheduler's, such as ``tcp://127.0.0.1:8786``.
+        imported: The modules whose libraries must be the same on the workers.
 
     Raises:
         UserError: The scheduler is not there or goes away; there are no workers for a minute; one
             has another Python or other libraries; or several die of the same task.
     """
-    imported = sorted(LIBRARY_OF.keys() & sys.modules.keys())
     expected = {module: versions(module) for module in imported}
     # Each library that pickles functions has a copy of its own.
     for module in {"cloudpickle", "numba.cloudpickle"} & sys.modules.keys():

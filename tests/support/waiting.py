@@ -1,0 +1,14 @@
+"""Waiting for what another process does."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def wait_for(found: Callable[[], Any], seconds: float = 120) -> Any:
+    """What ``found`` returns, as soon as it is something."""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return value
