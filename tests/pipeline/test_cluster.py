@@ -287,8 +287,8 @@ def test_a_scheduler_that_goes_away_or_is_not_there_is_told_and_nothing_recorded
 TASKS = """
 import os, sys, time
 from joblib import Parallel, delayed
-from stages.common import cluster
 from stages.common.errors import UserError
+from stages.parallel import cluster
 from stages.parallel.workers import workers
 cluster.SECONDS_WITHOUT_WORKERS = {seconds}
 try:
@@ -367,6 +367,6 @@ def test_an_edit_runs_on_workers_that_have_run_the_code_before(
 
 
 def test_without_the_extra_it_is_told(folder: Path) -> None:
-    (folder / "stages" / "common" / "cluster.py").write_text("import no_distributed")
+    (folder / "stages" / "parallel" / "cluster.py").write_text("import no_distributed")
     status, told = end_of(run(folder, FIT, "tcp://127.0.0.1:1"))
     assert (status, told.startswith("No module named 'no_distributed'")) == (1, True)
