@@ -24,7 +24,7 @@ push: .venv/.installed
 	@python -m share push
 
 test: .venv/.installed
-	pytest --numprocesses auto --dist loadfile
+	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 verify: .venv/.installed
 	@python -m verify

@@ -1,10 +1,15 @@
 """What all tests have: an option, and 5,000 real digits."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from stages.data.sources import Mnist, sample
+
+# By ``make test``, to the make of a test.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(name, None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

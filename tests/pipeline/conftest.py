@@ -1,4 +1,4 @@
-"""The whole DAG on 5,000 real digits, run once for each worker of pytest-xdist."""
+"""The whole DAG on 5,000 real digits, run once."""
 
 import os
 import shutil
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from tests.support import ROOT
 from tests.support.clone import Clone
 
 
@@ -18,9 +20,24 @@ def thorough(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The DAG run once, with fewer passes and trees than the notebook's."""
-    made = Clone(tmp_path_factory.mktemp("digitline"), tmp_path_factory.mktemp("trace"))
+def clone(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Clone:
+    """The DAG run once, with fewer passes, trees and candidates than the project's.
+
+    By one of pytest-xdist's workers, each of which has a copy of its own.
+    """
+    shared = tmp_path_factory.getbasetemp().parent / testrun_uid
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            run_dag(tmp_path_factory.mktemp("run")).rename(shared)
+    own = tmp_path_factory.mktemp("own")
+    shutil.copytree(shared, own, dirs_exist_ok=True)
+    return Clone(own / "digitline", own / "trace")
+
+
+def run_dag(folder: Path) -> Path:
+    """Run it in a folder of this one, which is returned."""
+    (folder / "trace").mkdir()
+    made = Clone.of(ROOT, folder / "digitline", folder / "trace")
     made.edit(
         data__source="sample",
         split__n_train=4000,
@@ -30,11 +47,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
         strokes__gamma=[3],
         strokes__n_copies=[0],
         strokes__weight=[0, 4],
+        strokes__n_nearest=3,
+        strokes__moves=1,
     )
     ran = made.repro()
     assert {"fetch", "fit@digits_svc", "compare_notebook"} <= ran
     made.commit("The sample")
-    return made
+    return folder
 
 
 @pytest.fixture

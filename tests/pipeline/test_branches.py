@@ -77,7 +77,7 @@ def test_the_merge_is_what_one_run_makes(
     once = branches
     if thorough:
         (tmp_path / "once").mkdir()
-        once = Clone(tmp_path / "once", tmp_path, source=branches.folder)
+        once = Clone.of(branches.folder, tmp_path / "once", tmp_path)
     once.edit(binary__thresholds__precision=0.91, gallery__n_digits=90, grid__n_neighbors=[3, 8])
     # Nothing is taken from the branches' runs.
     stages = ran(once.dvc("repro", "--no-run-cache").stdout)

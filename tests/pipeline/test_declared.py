@@ -68,11 +68,11 @@ def used(clone: Clone, stage: PipelineStage) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {"read": set(), "write": set(), "param": set()}
     for kind, what in events(clone, stage.cmd):
         path = Path(what[0] if kind == "param" else what)
-        if path.parent.name == "__pycache__" and path.is_relative_to(clone.folder / "stages"):
+        if path.parent.name == "__pycache__" and path.parts[0] == "stages":
             kind, path = "read", path.parent.parent / f"{path.name.split('.')[0]}.py"
-        if not path.is_relative_to(clone.folder) or "__pycache__" in path.parts:
+        if "__pycache__" in path.parts:
             continue
-        name = str(path.relative_to(clone.folder))
+        name = str(path)
         if kind == "param" and name in PARAMETER_FILES:
             found[kind] |= leaves(clone, name, what[1])
         elif kind != "param" and name not in PARAMETER_FILES | {PACKAGE}:

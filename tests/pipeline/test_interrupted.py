@@ -31,11 +31,6 @@ def targets(thorough: bool) -> tuple[str, ...]:
     return () if thorough else FEW
 
 
-def fresh(clone: Clone, folder: Path, trace: Path) -> Clone:
-    """What git has of the clone, on the sample; nothing has run."""
-    return Clone(folder, trace, source=clone.folder)
-
-
 def is_as_undisturbed(disturbed: Clone, clone: Clone) -> None:
     """Check that every output is the clone's, and that nothing else lies about."""
     done = disturbed.outs()
@@ -100,7 +95,7 @@ class Interrupter:
 def test_killed_again_and_again_it_ends_with_the_same_bytes(
     clone: Clone, tmp_path: Path, thorough: bool
 ) -> None:
-    disturbed = fresh(clone, tmp_path / "repository", tmp_path)
+    disturbed = Clone.of(clone.folder, tmp_path / "repository", tmp_path)
     interrupter = Interrupter(disturbed, SEED)
     times = 60 if thorough else 6
     while times > 0:
@@ -115,7 +110,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
 def test_a_full_disk_is_told_and_does_no_harm(
     clone: Clone, small_disk: Path, tmp_path: Path, thorough: bool
 ) -> None:
-    disturbed = fresh(clone, small_disk, tmp_path)
+    disturbed = Clone.of(clone.folder, small_disk, tmp_path)
     megabytes, told = 2, Counter[str]()
     while (done := disturbed.dvc("repro", *targets(thorough), check=False)).returncode:
         assert "Traceback" not in done.stderr
@@ -133,7 +128,7 @@ def test_a_full_disk_is_told_and_does_no_harm(
 
 
 def test_two_runs_at_once_do_no_harm(clone: Clone, tmp_path: Path) -> None:
-    disturbed = fresh(clone, tmp_path / "repository", tmp_path)
+    disturbed = Clone.of(clone.folder, tmp_path / "repository", tmp_path)
     runs = [disturbed.popen("dvc", "repro", *FEW) for _ in range(2)]
     told = [run.communicate(timeout=300)[0] for run in runs]
     for run, output in zip(runs, told, strict=True):

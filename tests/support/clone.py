@@ -28,17 +28,23 @@ def md5(path: Path) -> str:
 
 
 class Clone:
-    """A copy of what git tracks, or would, with its own DVC cache, and a trace of its stages."""
+    """The repository in a folder, with its own DVC cache; another folder has a trace."""
 
-    def __init__(self, folder: Path, trace: Path, source: Path = ROOT) -> None:
+    def __init__(self, folder: Path, trace: Path) -> None:
         self.folder, self.trace = folder.resolve(), trace
-        listed = self._run("git", "ls-files", "-co", "--exclude-standard", folder=source).stdout
+
+    @classmethod
+    def of(cls, source: Path, folder: Path, trace: Path) -> "Clone":
+        """A copy of what git tracks, or would; nothing has run."""
+        made = cls(folder, trace)
+        listed = made._run("git", "ls-files", "-co", "--exclude-standard", folder=source).stdout
         for name in listed.splitlines():
             if (source / name).is_file() and not name.startswith("reports/") and name != "dvc.lock":
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source / name, folder / name)
         (folder / "reports").mkdir(parents=True, exist_ok=True)
-        self._run("git", "init", "--quiet", "--initial-branch=main")
+        made._run("git", "init", "--quiet", "--initial-branch=main")
+        return made
 
     @property
     def environment(self) -> dict[str, str]:

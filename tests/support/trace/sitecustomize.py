@@ -31,13 +31,13 @@ if FOLDER and COMMAND in os.environ:
         if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
             path = os.path.abspath(os.fsdecode(arguments[0]))
             if path.startswith(REPOSITORY):
-                log("write" if arguments[2] & WRITES else "read", path)
+                log("write" if arguments[2] & WRITES else "read", path.removeprefix(REPOSITORY))
 
     def parameters() -> None:
         """Log every key that was read of a file of parameters."""
         if params := sys.modules.get("stages.common.params"):
             for path, key in params.values_read:
-                log("param", [str(path), key])
+                log("param", [str(path).removeprefix(REPOSITORY), key])
 
     sys.addaudithook(hook)
     atexit.register(parameters)
