@@ -169,7 +169,7 @@ def test_a_revision_that_is_none_ends_in_one_line(workspace: Clone) -> None:
     assert failed.value.stderr == "there is no branch 'workspace'\n"
 
 
-@pytest.mark.parametrize("branch", ["workspace", "a$b", "$$", "it's", '"a;b"', "`id`", "$(HOME)"])
+@pytest.mark.parametrize("branch", ["workspace", """a$b,$$,it's,"a;b",`id`,$(HOME)"""])
 def test_a_branch_may_have_any_name(workspace: Clone, branch: str) -> None:
     workspace.run("git", "branch", branch)
     workspace.edit(errors__pair=[1, 7])

@@ -10,8 +10,6 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 
 import psutil
@@ -117,7 +115,7 @@ def test_a_full_disk_is_told_and_does_no_harm(
         lines = re.findall(r"^.*(?:disk is full|[Nn]o space left).*$", done.stderr, re.M)
         assert lines, done.stderr
         told[re.sub(r"'.*'|\d+|/\S+", "…", lines[0])] += 1
-        megabytes = megabytes * 3 // 2 + 1
+        megabytes *= 2
         resize = ["mount", "-o", f"remount,size={megabytes}m", str(small_disk)]
         subprocess.run(resize, check=True)
         if re.search(HALF_WRITTEN, done.stderr):
@@ -186,25 +184,28 @@ def rewrite(path: Path, content: bytes) -> None:
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
-@pytest.mark.parametrize(
-    ("where", "harm"),
-    [
-        *product(["cache", "workspace"], [same_length, truncated, empty]),
-        # In its place, DVC itself says that it cannot read it.
-        ("cache", unreadable),
-    ],
-)
-def test_verify_finds_what_a_failing_disk_has_damaged(
-    clone: Clone, where: str, harm: Callable[[Path], None]
-) -> None:
-    path = "data/train/labels.npy"
-    expected = clone.outs()[path]
-    cached = clone.cached(expected)
-    harm(cached if where == "cache" else clone.folder / path)
+# By an output for each. In its place, DVC itself says of an unreadable one that it cannot read it.
+HARMED = {
+    "data/mnist/labels.npy": same_length,
+    "data/train/labels.npy": truncated,
+    "data/test/labels.npy": empty,
+    "data/mnist/source.json": unreadable,
+}
+
+
+@pytest.mark.parametrize("where", ["cache", "workspace"])
+def test_verify_finds_what_a_failing_disk_has_damaged(clone: Clone, where: str) -> None:
+    expected = {path: md5 for path, md5 in clone.outs().items() if path in HARMED}
+    assert expected.keys() == HARMED.keys()
+    for path, harm in HARMED.items():
+        if where == "cache":
+            harm(clone.cached(expected[path]))
+        elif harm is not unreadable:
+            harm(clone.folder / path)
     clone.make("verify")
     clone.repro()
-    for file in (cached, clone.folder / path):
-        assert md5(file) == expected
+    for path, md5_of in expected.items():
+        assert md5(clone.cached(md5_of)) == md5(clone.folder / path) == md5_of
     assert clone.run("git", "status", "--porcelain") == ""
 
 
