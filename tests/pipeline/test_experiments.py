@@ -66,7 +66,8 @@ def ended(clone: Clone, n: int) -> dict[str | None, bool]:
 
 @pytest.fixture(scope="module")
 def queue(clone: Clone) -> Iterator[Clone]:
-    """A clone whose queue is emptied and stopped in the end."""
+    """A clone without experiments, whose queue is emptied and stopped in the end."""
+    clone.dvc("exp", "remove", "--all-commits", check=False)
     yield clone
     clone.dvc("queue", "stop", "--kill")
     clone.dvc("queue", "remove", "--all", check=False)
