@@ -220,7 +220,7 @@ class Remote:
 def pull(repo: Repo, remote: Remote) -> None:
     """Fetch the outputs of each stage, as recorded or as remembered; lay them where they belong."""
     for stage in plan_repro(get_active_graph(repo.index.graph)):
-        # Of DVC, where inputs have to be made first.
+        # Of DVC, where inputs have to be made first, or a parameter is none.
         with suppress(DvcException):
             if not stage.changed():
                 continue
@@ -229,7 +229,11 @@ def pull(repo: Repo, remote: Remote) -> None:
                 if remote.pull_objects([out.hash_info.value for out in outs]):
                     stage.checkout()
             # Loaded anew: one that has saved its inputs takes its recorded outputs for theirs.
-            elif _can_hash(stage) and remote.pull_run(repo.stage.load_one(name=stage.name)):
+            elif (
+                all(dep.exists for dep in stage.deps)
+                and _can_hash(stage)
+                and remote.pull_run(repo.stage.load_one(name=stage.name))
+            ):
                 stage.remove_outs()
                 repo.stage_cache.restore(stage)
 

@@ -20,10 +20,13 @@ def ran(printed: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def branches(clone: Clone) -> Iterator[Clone]:
+def branches(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """The branches ``thresholds`` and ``grid``, each with an edit of its own, and its results."""
     clone.run("git", "config", "user.name", "Test")
     clone.run("git", "config", "user.email", "test@example.org")
+    # With a remote, what is missing is looked for there before it is made.
+    remote = str(tmp_path_factory.mktemp("remote"))
+    clone.dvc("remote", "add", "--quiet", "--local", "--default", "class", remote)
     clone.run("git", "checkout", "--quiet", "-b", "thresholds", "main")
     clone.edit(binary__thresholds__precision=0.91, gallery__n_digits=90)
     assert clone.repro() == ALWAYS | {"evaluate_binary", "gallery"}
@@ -33,6 +36,7 @@ def branches(clone: Clone) -> Iterator[Clone]:
     assert clone.repro() == ALWAYS | {"search_grid", "evaluate_neighbors", "evaluate_machine"}
     clone.commit("grid")
     yield clone
+    clone.dvc("remote", "remove", "--local", "class")
     clone.run("git", "checkout", "--quiet", "--force", "main")
     made = set(clone.run("git", "branch", "--format=%(refname:short)").split()) - {"main"}
     clone.run("git", "branch", "--quiet", "-D", *made)

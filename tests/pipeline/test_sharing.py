@@ -192,6 +192,24 @@ def test_a_remote_in_trouble_is_told_in_a_line(
         assert re.fullmatch(f"pull class: {told}\n", pull(student, "--patience", "1"))
 
 
+@pytest.mark.parametrize("url", ["{shared}", "/nowhere/at all"], ids=["there", "gone"])
+@pytest.mark.parametrize("computed", [True, False])
+def test_what_lacks_inputs_is_left_to_the_run(
+    shared: Shared, tmp_path: Path, url: str, computed: bool
+) -> None:
+    """As after `make merge`, whose conflicting reports are gone, or in a fresh clone."""
+    student = git_clone(shared.teacher, tmp_path / "student's")
+    if computed:
+        use(student, str(shared.folder))
+        pull(student)
+    use(student, url.format(shared=shared.folder))
+    # Nobody has computed it.
+    student.edit(binary__thresholds__precision=0.84, split__n_train=3900, errors__pair=[2, 6])
+    for report in student.reports():
+        (student.folder / report).unlink()
+    assert re.fullmatch(r"pull class: \d+ files, \d+ MB.*\n", pull(student))
+
+
 def test_without_the_remote_it_is_computed(shared: Shared) -> None:
     clone = shared.teacher
     path = "data/is_target/test.npy"
@@ -294,7 +312,7 @@ def test_no_damaged_run_is_taken(shared: Shared, tmp_path: Path) -> None:
 
 def without_sizes(run: dict[str, Any]) -> str:
     """A run as text, without the sizes of its files."""
-    return re.sub(r"'(size|nfiles)': \d+", "", str(run))
+    return re.sub(r", '(size|nfiles)': \d+", "", str(run))
 
 
 def test_a_run_is_what_its_names_say(shared: Shared) -> None:
