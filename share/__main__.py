@@ -220,8 +220,8 @@ class Remote:
 def pull(repo: Repo, remote: Remote) -> None:
     """Fetch the outputs of each stage, as recorded or as remembered; lay them where they belong."""
     for stage in plan_repro(get_active_graph(repo.index.graph)):
-        # Of DVC, where inputs have to be made first, or a parameter is none.
-        with suppress(DvcException):
+        # Of a stage whose inputs are not there, or cannot be read, the run has to tell.
+        with suppress(DvcException, OSError):
             if not stage.changed():
                 continue
             if not stage.changed(allow_missing=True):
@@ -229,11 +229,7 @@ def pull(repo: Repo, remote: Remote) -> None:
                 if remote.pull_objects([out.hash_info.value for out in outs]):
                     stage.checkout()
             # Loaded anew: one that has saved its inputs takes its recorded outputs for theirs.
-            elif (
-                all(dep.exists for dep in stage.deps)
-                and _can_hash(stage)
-                and remote.pull_run(repo.stage.load_one(name=stage.name))
-            ):
+            elif _can_hash(stage) and remote.pull_run(repo.stage.load_one(name=stage.name)):
                 stage.remove_outs()
                 repo.stage_cache.restore(stage)
 

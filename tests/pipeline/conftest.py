@@ -20,12 +20,13 @@ def thorough(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Clone:
+def clone(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Clone:
     """The DAG run once, with fewer passes, trees and candidates than the project's.
 
     By one of pytest-xdist's workers, each of which has a copy of its own.
     """
-    shared = tmp_path_factory.getbasetemp().parent / testrun_uid
+    folder = tmp_path_factory.getbasetemp()
+    shared = (folder if worker_id == "master" else folder.parent) / "shared"
     with FileLock(f"{shared}.lock"):
         if not shared.exists():
             run_dag(tmp_path_factory.mktemp("run")).rename(shared)
