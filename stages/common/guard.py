@@ -58,12 +58,16 @@ State: TypeAlias = tuple[os.stat_result, bytes] | None
 
 
 def state(path: str) -> State:
-    """What the system knows of a file or a folder, and the content of a small file, digested.
+    """What the system knows of a file or a folder, and a digest of what is in it.
 
-    ``None`` if there is nothing.
+    Of a folder, it is of the names in it, but that of Python's bytecode; of a file above 1 MB, it
+    is empty. ``None`` if there is nothing.
     """
     try:
         found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            names = sorted(set(os.listdir(path)) - {"__pycache__"})
+            return found, hashlib.md5(os.fsencode("/".join(names))).digest()
         if not stat.S_ISREG(found.st_mode) or found.st_size > SMALL:
             return found, b""
         return found, hashlib.md5(Path(path).read_bytes()).digest()
@@ -82,7 +86,7 @@ def is_same(was: State, now: State) -> bool:
         return False
     # Its time can be put back; when that was done cannot. But of a file with several names, as in a
     # cache of hard links, it tells of each new name as well.
-    has_names = not stat.S_ISDIR(after.st_mode) and max(before.st_nlink, after.st_nlink) > 1
+    has_names = max(before.st_nlink, after.st_nlink) > 1
     return has_names or before.st_ctime_ns == after.st_ctime_ns
 
 

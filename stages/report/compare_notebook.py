@@ -1,16 +1,13 @@
-"""Stage compare_notebook: every printed figure of the notebook beside this run's."""
+"""Every printed figure of the notebook beside this run's."""
 
-import csv
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from stages.common.errors import UserError
-from stages.common.params import read
+from stages.report.results import value
 
 Value: TypeAlias = bool | int | float
+COLUMNS = ("cell", "figure", "notebook", "this_run", "verdict")
 
 
 @dataclass
@@ -32,28 +29,23 @@ class Row:
     """If it has moved with scikit-learn since: the ``reason``, and what it is ``now``."""
 
 
-def find(folder: Path, file: str, keys: Sequence[str]) -> list[Value | None]:
-    """This run's values.
+@dataclass
+class Results:
+    """What a run has measured."""
 
-    Args:
-        folder: Where the file is.
-        file: A JSON or CSV file below it.
-        keys: Dotted keys of the JSON, or columns of the CSV.
+    metrics: dict[str, Any]
+    """The JSON files, nested by the names of folders and files."""
+    plots: dict[str, list[list[str]]]
+    """The lines of each CSV, its header first."""
 
-    Returns:
-        One value a key, ``None`` where there is no such key; or all numbers of the columns.
-    """
-    path = folder / file
-    if path.suffix == ".csv":
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        return [float(row[key]) for key in keys for row in rows]
-    values: list[Value | None] = []
-    for key in keys:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        values.append(value)
-    return values
+    def find(self, file: str, keys: Sequence[str]) -> list[Value | None]:
+        """One value a key of a JSON file, ``None`` where there is none; all numbers of a CSV's."""
+        name, _, kind = file.rpartition(".")
+        if kind == "csv":
+            header, *lines = self.plots[name]
+            return [float(line[header.index(key)]) for key in keys for line in lines]
+        of_file = value(self.metrics, name.replace("/", "."))
+        return [value(of_file, key) for key in keys]
 
 
 def agree(ours: list[Value | None], theirs: Sequence[Value], decimals: int) -> bool:
@@ -63,7 +55,7 @@ def agree(ours: list[Value | None], theirs: Sequence[Value], decimals: int) -> b
     )
 
 
-def verdict(row: Row, ours: list[Value | None], metrics: Path) -> str:
+def verdict(row: Row, ours: list[Value | None], results: Results) -> str:
     """``same``, ``drift: reason`` or ``differs``."""
     if row.notebook is not None and agree(ours, row.notebook, row.decimals):
         return "same"
@@ -71,13 +63,48 @@ def verdict(row: Row, ours: list[Value | None], metrics: Path) -> str:
         return f"drift: {row.drift['reason']}"
     if row.above is not None:
         floors = (
-            find(metrics, row.above["file"], [row.above["key"]])
+            results.find(row.above["file"], [row.above["key"]])
             if isinstance(row.above, dict)
             else [row.above]
         )
         if all(a is not None and b is not None and a > b for a in ours for b in floors):
             return "same"
     return "differs"
+
+
+def changed(notebook: dict[str, Any], params: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys of ``notebook`` whose values in ``params`` differ."""
+    keys: list[str] = []
+    for key, theirs in notebook.items():
+        ours = params[key]
+        if isinstance(theirs, dict):
+            keys += changed(theirs, ours, f"{prefix}{key}.")
+        elif theirs != ours:
+            keys.append(f"{prefix}{key}")
+    return keys
+
+
+def compare(
+    notebook: dict[str, Any], params: dict[str, Any], results: Results
+) -> Iterator[tuple[str, ...]]:
+    """Yield the ``COLUMNS`` of each figure.
+
+    A verdict that is just ``differs`` has no excuse: data and parameters are the notebook's.
+
+    Args:
+        notebook: The ``figures`` of the notebook, and the ``params`` that it has them for.
+        params: This run's.
+        results: This run's.
+    """
+    edited = changed(notebook["params"], params)
+    is_mnist = value(results.metrics, "data.is_mnist")
+    for row in (Row(**values) for values in notebook["figures"]):
+        ours = results.find(row.file, row.keys)
+        # Of other data, a figure could be the same only by chance.
+        status = verdict(row, ours, results) if is_mnist else "not the notebook's data"
+        if status == "differs" and edited:
+            status += f": not the notebook's {', '.join(edited)}"
+        yield row.cell, row.figure, _notebook_text(row), _text(ours), status
 
 
 def _text(values: Any) -> str:
@@ -89,47 +116,9 @@ def _text(values: Any) -> str:
     return " / ".join(rows)
 
 
-def changed(notebook: dict[str, Any], params: dict[str, Any], prefix: str = "") -> list[str]:
-    """The dotted keys of ``notebook`` whose values in ``params`` differ."""
-    keys: list[str] = []
-    for key, value in notebook.items():
-        ours = params[key]
-        if isinstance(value, dict):
-            keys += changed(value, ours, f"{prefix}{key}.")
-        elif value != ours:
-            keys.append(f"{prefix}{key}")
-    return keys
-
-
 def _notebook_text(row: Row) -> str:
     if row.notebook is not None:
         return _text(row.notebook)
     if isinstance(row.above, dict):
         return f"above {row.above['file']} {row.above['key']}"
     return f"above {row.above}"
-
-
-def main(params: Path, figures: Path, metrics: Path, plots: Path, out: Path) -> None:
-    """Write the table as CSV: ``cell``, ``figure``, ``notebook``, ``this_run`` and ``verdict``.
-
-    Raises:
-        UserError: A figure differs although data and parameters are the notebook's.
-    """
-    theirs = read(figures, "")
-    edited = changed(theirs["params"], read(params, ""))
-    why = f"not the notebook's {', '.join(edited)}" if edited else ""
-    (is_mnist,) = find(metrics, "data.json", ["is_mnist"])
-    differing = []
-    with out.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["cell", "figure", "notebook", "this_run", "verdict"])
-        for row in (Row(**values) for values in theirs["figures"]):
-            ours = find(plots if row.file.endswith(".csv") else metrics, row.file, row.keys)
-            # Of other data, a figure could be the same only by chance.
-            status = verdict(row, ours, metrics) if is_mnist else "not the notebook's data"
-            if status == "differs":
-                differing.append(f"{row.cell} {row.figure}")
-                status += f": {why}" if why else ""
-            table.writerow([row.cell, row.figure, _notebook_text(row), _text(ours), status])
-    if differing and not why:
-        raise UserError(f"{out}: differs from the notebook: {'; '.join(differing)}")

@@ -1,22 +1,19 @@
-"""Stage model_card: what the saved models are worth, and what they are not for, in Markdown.
+"""What the saved models are worth, and what they are not for, in Markdown.
 
 The parts are those of Mitchell et al., Model Cards for Model Reporting, 2019:
 https://arxiv.org/abs/1810.03993.
 """
 
 import hashlib
-import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from stages.common.guard import LIBRARIES
-from stages.common.params import read
 from stages.report.render import environment
-from stages.report.report import table, tree
 
-MOST_CONFUSIONS = 5
+MAX_CONFUSIONS = 5
 
 
 class Confusion(NamedTuple):
@@ -48,36 +45,35 @@ def escaped(text: str) -> str:
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
 
 
-def main(
-    params: Path,
-    classes: Path,
-    metrics: Path,
-    counts: Path,
-    confusion: Path,
-    saved: dict[str, Path],
+def card(
     template: Path,
-    out: Path,
-) -> None:
-    """Write the card of the ``saved`` models.
+    names: Mapping[str, str],
+    plots: Mapping[str, list[list[str]]],
+    saved: Mapping[str, Path],
+    **values: Any,
+) -> str:
+    """The card of the ``saved`` models.
 
-    ``counts`` has how many images each class has, in the order of its names in ``classes``.
+    Args:
+        template: The folder of its Jinja template.
+        names: The names of the classes, by label.
+        plots: ``class_counts``, how many images each class has, in the order of ``names``, and
+            ``confusion``: the lines of each CSV.
+        saved: The files of the models, by name.
+        values: What else the template shows.
     """
     markdown = environment([template], autoescape=False)
     markdown.filters["escaped"] = escaped
-    names = json.loads(classes.read_text(encoding="utf-8"))["names"]
-    page = markdown.get_template(f"{template.name}.md.jinja").render(
-        params=read(params, ""),
+    return markdown.get_template(f"{template.name}.md.jinja").render(
         names=names,
-        versions={library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")},
-        metrics=tree(metrics),
         counts=[
             (label, int(train), int(test))
-            for label, (_, train, test) in zip(names, table(counts)[1:], strict=True)
+            for label, (_, train, test) in zip(names, plots["class_counts"][1:], strict=True)
         ],
-        confusions=most_confused(table(confusion)[1:], MOST_CONFUSIONS),
+        confusions=most_confused(plots["confusion"][1:], MAX_CONFUSIONS),
         paths={name: path.as_posix() for name, path in saved.items()},
         sha256={
             name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in saved.items()
         },
+        **values,
     )
-    out.write_text(page, encoding="utf-8")

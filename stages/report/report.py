@@ -1,4 +1,4 @@
-"""Stage report: the notebook's story on one page, with this run's figures, charts and pictures."""
+"""Stage report: all that shows results, once they are there."""
 
 import csv
 import json
@@ -7,21 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.arrays import load_group
+from stages.common.errors import UserError
+from stages.common.guard import LIBRARIES
 from stages.common.params import read
+from stages.output.tables import write_metrics
+from stages.report.compare_notebook import COLUMNS, Results, compare
+from stages.report.made_of import digest_of_code, digest_of_values
+from stages.report.model_card import card
 from stages.report.render import picture, render
-
-
-def tree(folder: Path) -> dict[str, Any]:
-    """The JSON files below ``folder``, nested by the names of folders and files."""
-    folders = {path.name: tree(path) for path in sorted(folder.iterdir()) if path.is_dir()}
-    files = sorted(folder.glob("*.json"))
-    return folders | {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
-
-
-def table(path: Path) -> list[list[str]]:
-    """The lines of a CSV file, its header first."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))
+from stages.report.results import table, tree
+from stages.report.summary import summarise
 
 
 def linear(path: Path) -> dict[str, Any]:
@@ -31,43 +26,87 @@ def linear(path: Path) -> dict[str, Any]:
         ``weights``, a row of 784 a problem as base64 of little-endian double precision;
         ``intercepts``, one a problem.
     """
-    said = load_group(path)
-    weights = b64encode(said["weights"].astype("<f8").tobytes()).decode()
-    return {"weights": weights, "intercepts": said["intercepts"].tolist()}
+    model = load_group(path)
+    weights = b64encode(model["weights"].astype("<f8").tobytes()).decode()
+    return {"weights": weights, "intercepts": model["intercepts"].tolist()}
 
 
 def main(
     params: Path,
+    code: list[Path],
     classes: Path,
     metrics: Path,
     plots: Path,
     pictures: Path,
-    notebook: Path,
+    figures: Path,
+    summary_figures: Path,
     charts: Path,
     digits_model: Path,
     detector: Path,
-    shared: Path,
-    template: Path,
+    saved: dict[str, Path],
+    pages: Path,
     vega: Path,
-    out: Path,
+    notebook: Path,
+    summary: Path,
+    page: Path,
+    model_card: Path,
 ) -> None:
-    """Write the page.
+    """Write the notebook's figures beside this run's, the summary, the page and the model card.
 
-    ``charts`` has the Vega-Lite templates, ``plots`` the CSV that they draw. ``digits_model`` and
-    ``detector`` are what :func:`stages.models.fit.predictions` returns for a linear model.
+    Args:
+        params: The file of parameters.
+        code: Files and folders of all code, of which the page has the digest.
+        classes: The names of the classes.
+        metrics: The folder of all that is measured.
+        plots: That of the CSV that the charts draw.
+        pictures: That of the PNG.
+        figures: The notebook's figures.
+        summary_figures: The keys of those that runs are compared by.
+        charts: The folder of the Vega-Lite templates.
+        digits_model: What :func:`stages.models.fit.predictions` returns for a linear model of all
+            classes.
+        detector: The same, of one class.
+        saved: The models that the card is about.
+        pages: The folder of the templates.
+        vega: Vega's JavaScript.
+        notebook: The CSV file to write, the notebook's figures beside this run's.
+        summary: The JSON file to write.
+        page: The HTML file to write.
+        model_card: The Markdown file to write.
+
+    Raises:
+        UserError: A figure differs although data and parameters are the notebook's.
     """
-    header, *lines = table(notebook)
-    page = render(
-        shared,
-        template,
+    values, known = read(params, ""), json.loads(classes.read_text(encoding="utf-8"))
+    results = Results(
+        tree(metrics), {path.stem: table(path) for path in sorted(plots.glob("*.csv"))}
+    )
+    rows = list(compare(read(figures, ""), values, results))
+    with notebook.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    write_metrics(summary, summarise(read(summary_figures, ""), results.metrics))
+    shown = {
+        "params": values,
+        "made_of": {"code": digest_of_code(code), "params": digest_of_values(values)},
+        "metrics": results.metrics,
+    }
+    html = render(
+        pages / "shared",
+        pages / "report",
         vega.read_text(encoding="utf-8"),
-        params=read(params, ""),
-        classes=json.loads(classes.read_text(encoding="utf-8")),
-        metrics=tree(metrics),
-        notebook=[dict(zip(header, line, strict=True)) for line in lines],
+        **shown,
+        classes=known,
+        notebook=[dict(zip(COLUMNS, row, strict=True)) for row in rows],
         charts=tree(charts),
-        plots={path.stem: table(path) for path in sorted(plots.glob("*.csv"))},
+        plots=results.plots,
         pictures={path.stem: picture(path) for path in sorted(pictures.glob("*.png"))},
         linear={"digits": linear(digits_model), "detector": linear(detector)},
     )
-    out.write_text(page, encoding="utf-8")
+    page.write_text(html, encoding="utf-8")
+    versions = {library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")}
+    markdown = card(
+        pages / "model_card", known["names"], results.plots, saved, versions=versions, **shown
+    )
+    model_card.write_text(markdown, encoding="utf-8")
+    if differing := [f"{row[0]} {row[1]}" for row in rows if row[-1] == "differs"]:
+        raise UserError(f"{notebook}: differs from the notebook: {'; '.join(differing)}")

@@ -52,7 +52,7 @@ def run_dag(folder: Path) -> Path:
         strokes__moves=1,
     )
     ran = made.repro()
-    assert {"fetch", "fit@digits_svc", "compare_notebook"} <= ran
+    assert {"fetch", "fit@digits_svc", "report"} <= ran
     made.commit("The sample")
     return folder
 

@@ -1,5 +1,6 @@
 """Branches that both have results meet, with real ``git`` and real ``dvc repro``."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ import pytest
 
 from tests.support.clone import Clone
 
-# What depends on all parameters, or on all metrics.
-ALWAYS = {"check_params", "compare_notebook", "model_card", "report", "summarise"}
+BRANCHES = ("main", "thresholds", "code")
+# What depends on all parameters.
+ALWAYS = {"check_params", "report"}
 
 
 def ran(printed: str) -> set[str]:
@@ -132,21 +134,89 @@ def test_a_rebase_ends_in_the_same_files(branches: Clone, merged: Merged, thorou
     assert branches.run("git", "diff", "merged") == ""
 
 
-def test_code_and_a_parameter_that_have_never_met_are_run(branches: Clone) -> None:
-    """Lines of two runs would merge, and ``dvc repro`` take them for one."""
-    branches.run("git", "checkout", "--quiet", "-b", "code", "main")
+@pytest.fixture(scope="module")
+def code(branches: Clone) -> str:
+    """The branch ``code``: other code, the same figures here, and its results."""
+    branches.run("git", "checkout", "--quiet", "--force", "-b", "code", "main")
     path = branches.folder / "stages" / "evaluate" / "evaluate_binary.py"
     before, after = "curve.precision >= precision", "curve.precision >= min(precision, 0.905)"
-    assert before in path.read_text()
+    assert path.read_text().count(before) == 1
     path.write_text(path.read_text().replace(before, after))
-    branches.dvc("repro", "--single-item", "evaluate_binary")
-    branches.commit("code")
+    assert branches.repro() == {"evaluate_binary", "report"}
     assert branches.run("git", "diff", "main", "--", "reports") == ""
+    branches.commit("code")
+    return "code"
+
+
+def test_code_and_a_parameter_that_have_never_met_are_run(branches: Clone, code: str) -> None:
     branches.run("git", "checkout", "--quiet", "--detach", "thresholds")
     branches.dvc("checkout", "evaluate_binary")
     before_merge = branches.metrics("binary/sgd.json")
     with pytest.raises(subprocess.CalledProcessError):
-        branches.run("git", "merge", "code")
+        branches.run("git", "merge", code)
     branches.run("git", "add", "dvc.lock")
     assert ran(branches.dvc("repro", "--single-item", "evaluate_binary").stdout)
     assert branches.metrics("binary/sgd.json") != before_merge
+
+
+# Ways of git to merge by lines, on branch `thresholds`. `.gitattributes` reaches but its default.
+BY_LINES = (
+    "git merge code",
+    "git checkout main && git merge code thresholds",
+    "git merge --strategy=resolve code",
+    "git rebase code",
+    "git rebase --apply code",
+    "git format-patch --stdout main..code | git am",
+    "git format-patch --stdout main..code | git am --3way",
+    "git diff main code | git apply",
+    "git cherry-pick --strategy=resolve code",
+    "git read-tree -m -u main thresholds code && git merge-index -o git-merge-one-file -a",
+)
+CHANGED = ("dvc.lock", "params.yaml", "stages/evaluate/evaluate_binary.py")
+OF_REPORT = re.compile("  report:\n(?:    .+\n|  - .+\n)+")
+
+
+def merged_by(how: str, branches: Clone, folder: Path, of_report: str = r"\g<0>") -> str | None:
+    """The lock that a way of git leaves of the branches ``thresholds`` and ``code``, if any.
+
+    In a repository of a few of their files, where no attribute hinders. Of the locks, ``of_report``
+    replaces what is recorded of the stage ``report``.
+    """
+    folder.mkdir()
+
+    def run(command: str) -> int:
+        author = {"GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.org"}
+        author |= {"GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.org"}
+        environment = {**os.environ, **author, "GIT_EDITOR": "true"}
+        shell = ["bash", "-o", "pipefail", "-c", command]
+        done = subprocess.run(shell, cwd=folder, env=environment, capture_output=True, check=False)
+        return done.returncode
+
+    run("git init --quiet --initial-branch=main")
+    for branch in ("main", "code", "thresholds"):
+        if branch != "main":
+            run(f"git checkout --quiet -b {branch} main")
+        for name in CHANGED:
+            text, n = branches.run("git", "show", f"{branch}:{name}"), 1
+            if name == "dvc.lock":
+                text, n = OF_REPORT.subn(of_report, text)
+            assert n == 1
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        run("git add --all")
+        assert run(f"git commit --quiet --message {branch}") == 0
+    return (folder / "dvc.lock").read_text() if run(how) == 0 else None
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize("how", BY_LINES)
+def test_no_merge_by_lines_mixes_the_locks_of_two_runs(
+    branches: Clone, how: str, tmp_path: Path
+) -> None:
+    """Each has recorded a report of its own: of what it is made, the code and the parameters."""
+    assert merged_by(how, branches, tmp_path / "whole") is None
+    # Without that, it would be of no run: the code of one, and the other's parameters.
+    mixed = merged_by(how, branches, tmp_path / "without", "")
+    locks = [OF_REPORT.sub("", branches.run("git", "show", f"{b}:dvc.lock")) for b in BRANCHES]
+    assert mixed
+    assert mixed not in locks

@@ -95,7 +95,7 @@ def test_what_differs_is_there_and_nothing_else(workspace: Clone) -> None:
     rows = {(file, key): rest for file, key, *rest in found["Metrics"][1:]}
     assert len(rows) == len(found["Metrics"]) - 1
     assert list(rows) == sorted(key for key in before if before[key] != after[key])
-    assert list(rows) == [("reports/metrics/summary.json", "r@p")]
+    assert list(rows) == [("reports/metrics/summary.json", "sgd.recall_at_precision")]
     for key, (old, new, change) in rows.items():
         assert (old, new) == (str(before[key]), str(after[key]))
         assert float(change) == pytest.approx(after[key] - before[key], rel=1e-5)

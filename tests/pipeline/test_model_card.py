@@ -4,11 +4,9 @@ import csv
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,9 @@ from markdown_it import MarkdownIt
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 
+from stages.report import model_card, results
 from stages.report.model_card import most_confused
+from stages.report.results import tree
 from tests.support import ROOT
 from tests.support.clone import Clone, yaml
 
@@ -166,31 +166,24 @@ def test_it_is_markdown_with_nothing_left_of_its_template(card: str) -> None:
     assert [link for link in links if not (ROOT / "reports" / link).exists()] == []
 
 
-@pytest.mark.parametrize("data", ["is MNIST", "is not"])
-def test_it_says_of_which_data_it_is(clone: Clone, card: str, data: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_mnist", [True, False])
+def test_it_says_of_which_data_it_is(clone: Clone, card: str, is_mnist: bool) -> None:
     assert "A sample of MNIST, and **not the full data set**" in card
     assert "LeCun" in card
-    metrics = tmp_path / "metrics"
-    shutil.copytree(clone.folder / "data" / "metrics", metrics)
-    (metrics / "data.json").unlink()
-    is_mnist = data == "is MNIST"
-    of_data = {"images": 5000, "pixels": 784, "is_mnist": is_mnist}
-    (metrics / "data.json").write_text(json.dumps(of_data), encoding="utf-8")
-    params = yaml.load(clone.folder / "params.yaml")
+    folder = clone.folder
+    metrics, params = tree(folder / "data" / "metrics"), yaml.load(folder / "params.yaml")
+    metrics["data"]["is_mnist"] = is_mnist
     params["data"]["source"] = "folder"
-    yaml.dump(params, tmp_path / "params.yaml")
-    plots = clone.folder / "reports" / "plots"
-    import_module("stages.report.model_card").main(
-        tmp_path / "params.yaml",
-        clone.folder / "data" / "classes.json",
-        metrics,
-        plots / "class_counts.csv",
-        plots / "confusion.csv",
-        {"digits_sgd": tmp_path / "params.yaml"},
-        clone.folder / "stages" / "report" / "pages" / "model_card",
-        tmp_path / "card.md",
+    names = json.loads((folder / "data" / "classes.json").read_text(encoding="utf-8"))["names"]
+    plots = folder / "reports" / "plots"
+    made = model_card.card(
+        folder / "stages" / "report" / "pages" / "model_card",
+        names,
+        {name: results.table(plots / f"{name}.csv") for name in ("class_counts", "confusion")},
+        {"digits_sgd": folder / "params.yaml"},
+        metrics=metrics,
+        params=params,
     )
-    made = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert ("**Not MNIST**" in made) == (not is_mnist)
     assert ("LeCun" in made) == is_mnist
     assert "sample" not in made

@@ -13,40 +13,39 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from notebooks.__main__ import NOTEBOOKS, stripped
-from stages.report.compare_notebook import find
+from stages.report.results import tree, value
 from tests.support import ROOT
 from tests.support.clone import Clone
 
 CHAPTER_3 = ROOT / "notebooks" / "chapter_3.ipynb"
 # What the reports have, and what the notebook has computed after all of its cells.
 FIGURES = {
-    ("binary/sgd.json", "accuracy.fold_1"): "sgd_accuracy['fold_1']",
-    ("binary/sgd.json", "accuracy.mean"): "sgd_accuracy['mean']",
-    ("binary/sgd.json", "precision"): "sgd_worth['precision']",
-    ("binary/sgd.json", "recall"): "sgd_worth['recall']",
-    ("binary/sgd.json", "f1"): "sgd_worth['f1']",
-    ("binary/sgd.json", "roc_auc"): "auc['SGD']",
-    ("binary/sgd.json", "first_digit.score"): "first_score",
-    ("binary/sgd.json", "operating_point.threshold"): "sgd_point['threshold']",
-    ("binary/sgd.json", "operating_point.precision"): "sgd_point['precision']",
-    ("binary/sgd.json", "operating_point.recall"): "sgd_point['recall']",
-    ("binary/forest.json", "precision"): "forest_worth['precision']",
-    ("binary/forest.json", "recall"): "forest_worth['recall']",
-    ("binary/forest.json", "roc_auc"): "auc['forest']",
-    ("digits/svc.json", "test_accuracy"): "test_accuracy['digits_svc']",
-    ("digits/ovr_svc.json", "test_accuracy"): "test_accuracy['digits_ovr_svc']",
-    ("digits/sgd.json", "test_accuracy"): "test_accuracy['digits_sgd']",
-    ("digits/sgd.json", "accuracy.mean"): "digits_accuracy['digits_sgd']['mean']",
-    ("digits/sgd_scaled.json", "accuracy.mean"): "digits_accuracy['digits_sgd_scaled']['mean']",
-    ("multilabel.json", "first_digit.large"): "multilabel['first_digit']['large']",
-    ("multilabel.json", "first_digit.odd"): "multilabel['first_digit']['odd']",
-    ("multilabel.json", "f1.macro"): "multilabel['f1']['macro']",
-    (
-        "grid.json",
-        "uniform.n_neighbors_3",
-    ): "grid['mean'][(grid['weights'] == 'uniform') & (grid['n_neighbors'] == 3)].item()",
-    ("digits/knn.json", "test_accuracy"): "knn_accuracy",
-    ("digits/knn_augmented.json", "test_accuracy"): "augmented_accuracy",
+    "binary.sgd.accuracy.fold_1": "sgd_accuracy['fold_1']",
+    "binary.sgd.accuracy.mean": "sgd_accuracy['mean']",
+    "binary.sgd.precision": "sgd_worth['precision']",
+    "binary.sgd.recall": "sgd_worth['recall']",
+    "binary.sgd.f1": "sgd_worth['f1']",
+    "binary.sgd.roc_auc": "auc['SGD']",
+    "binary.sgd.first_digit.score": "first_score",
+    "binary.sgd.operating_point.threshold": "sgd_point['threshold']",
+    "binary.sgd.operating_point.precision": "sgd_point['precision']",
+    "binary.sgd.operating_point.recall": "sgd_point['recall']",
+    "binary.forest.precision": "forest_worth['precision']",
+    "binary.forest.recall": "forest_worth['recall']",
+    "binary.forest.roc_auc": "auc['forest']",
+    "digits.svc.test_accuracy": "test_accuracy['digits_svc']",
+    "digits.ovr_svc.test_accuracy": "test_accuracy['digits_ovr_svc']",
+    "digits.sgd.test_accuracy": "test_accuracy['digits_sgd']",
+    "digits.sgd.accuracy.mean": "digits_accuracy['digits_sgd']['mean']",
+    "digits.sgd_scaled.accuracy.mean": "digits_accuracy['digits_sgd_scaled']['mean']",
+    "multilabel.first_digit.large": "multilabel['first_digit']['large']",
+    "multilabel.first_digit.odd": "multilabel['first_digit']['odd']",
+    "multilabel.f1.macro": "multilabel['f1']['macro']",
+    "grid.uniform.n_neighbors_3": (
+        "grid['mean'][(grid['weights'] == 'uniform') & (grid['n_neighbors'] == 3)].item()"
+    ),
+    "digits.knn.test_accuracy": "knn_accuracy",
+    "digits.knn_augmented.test_accuracy": "augmented_accuracy",
 }
 
 
@@ -82,10 +81,10 @@ def test_a_notebook_is_its_text_with_nothing_run(path: Path) -> None:
 
 
 def test_it_computes_what_the_reports_have(clone: Clone) -> None:
-    folder, metrics = clone.folder / "notebooks", clone.folder / "data" / "metrics"
+    folder, measured = clone.folder / "notebooks", tree(clone.folder / "data" / "metrics")
     asked = f"[{', '.join(FIGURES.values())}]"
     *outputs, computed = run(jupytext.read(CHAPTER_3).cells, folder, asked)
-    reported = [find(metrics, file, (key,))[0] for file, key in FIGURES]
+    reported = [value(measured, key) for key in FIGURES]
     assert ast.literal_eval(computed.data["text/plain"]) == pytest.approx(reported, abs=1e-9)
     # No warning, no progress.
     assert [output for output in outputs if output.output_type in {"stream", "error"}] == []

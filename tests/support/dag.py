@@ -34,12 +34,15 @@ def declared(stage: PipelineStage) -> set[str]:
 
 def code(stage: PipelineStage) -> set[str]:
     """Those of :func:`declared` that are code: files, and folders of files."""
-    return {path for path in declared(stage) if path.startswith("stages/")}
+    return {path for path in declared(stage) if path.split("/")[0] == "stages"}
 
 
 def modules(stage: PipelineStage) -> set[str]:
-    """Those of :func:`code` that Python imports: its command names what the stage opens itself."""
-    return code(stage) - set(stage.cmd.split())
+    """Those of :func:`code` that Python imports: its command names what the stage opens itself.
+
+    But the stage that shows results opens all code, too.
+    """
+    return {path for path in code(stage) if path == "stages" or path not in stage.cmd.split()}
 
 
 def outs(stage: PipelineStage) -> set[str]:
