@@ -12,9 +12,12 @@ from stages.report.render import picture, render
 
 
 def tree(folder: Path) -> dict[str, Any]:
-    """The JSON files below ``folder``, nested by the names of folders and files."""
-    folders = {path.name: tree(path) for path in sorted(folder.iterdir()) if path.is_dir()}
-    files = sorted(folder.glob("*.json"))
+    """The JSON files below ``folder``, nested by the names of folders and files.
+
+    No stage makes names that start with a dot, and DVC may not see them.
+    """
+    folders = {path.name: tree(path) for path in sorted(folder.glob("[!.]*")) if path.is_dir()}
+    files = sorted(folder.glob("[!.]*.json"))
     return folders | {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
@@ -66,8 +69,8 @@ def main(
         metrics=tree(metrics),
         notebook=[dict(zip(header, line, strict=True)) for line in lines],
         charts=tree(charts),
-        plots={path.stem: table(path) for path in sorted(plots.glob("*.csv"))},
-        pictures={path.stem: picture(path) for path in sorted(pictures.glob("*.png"))},
+        plots={path.stem: table(path) for path in sorted(plots.glob("[!.]*.csv"))},
+        pictures={path.stem: picture(path) for path in sorted(pictures.glob("[!.]*.png"))},
         linear={"digits": linear(digits_model), "detector": linear(detector)},
     )
     out.write_text(page, encoding="utf-8")
