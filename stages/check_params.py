@@ -10,6 +10,7 @@ The same schema is written as JSON, from which an editor completes and checks ``
 
 import json
 import sys
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,7 +22,7 @@ from pydantic import (
     Field,
     Strict,
     ValidationError,
-    model_validator,
+    ValidationInfo,
 )
 
 from stages.common.errors import UserError
@@ -37,6 +38,19 @@ def _differ(values: tuple[T, ...]) -> tuple[T, ...]:
     if len(set(values)) < len(values):
         raise ValueError("every value should be listed once")
     return values
+
+
+def _keep(k: int, info: ValidationInfo[dict[str, int]]) -> int:
+    info.context["neighbors.k"] = k
+    return k
+
+
+def _kept(n_neighbors: int, info: ValidationInfo[dict[str, int]]) -> int:
+    # Known here if it is right: of Params, sections are validated in their order.
+    k = info.context.get("neighbors.k", inf)
+    if n_neighbors > k:
+        raise ValueError(f"should be at most neighbors.k, {k}")
+    return n_neighbors
 
 
 def _gamma(value: Any) -> Any:
@@ -66,6 +80,7 @@ def _names(value: Any) -> Any:
 Label = Annotated[int, Field(ge=0, le=255)]
 NFolds = Annotated[int, Field(ge=2, le=100)]
 Positive = Annotated[int, Field(ge=1)]
+Kept = Annotated[int, Field(ge=1), AfterValidator(_kept)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 # The seeds that numpy.random.RandomState takes.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -244,14 +259,14 @@ class Errors(Section):
 class Neighbors(Section):
     """Stage find_neighbors."""
 
-    k: Annotated[int, Field(ge=1, le=1000)]
+    k: Annotated[int, Field(ge=1, le=1000), AfterValidator(_keep)]
     """How many nearest images are kept for each image."""
 
 
 class Grid(Section):
     """Stage search_grid: every n_neighbors with every weights, cross-validated."""
 
-    n_neighbors: Several[Positive]
+    n_neighbors: Several[Kept]
     """At most neighbors.k each."""
     weights: Several[Literal["uniform", "distance"]]
     n_folds: NFolds
@@ -262,7 +277,7 @@ class Multilabel(Section):
 
     large_from: Annotated[Label, Field(ge=1)]
     """The least digit that is large."""
-    n_neighbors: Positive
+    n_neighbors: Kept
     """At most neighbors.k."""
     n_folds: NFolds
 
@@ -324,35 +339,25 @@ class Params(Section):
     denoise: Denoise
     strokes: Strokes
 
-    @model_validator(mode="after")
-    def _enough_neighbors(self) -> "Params":
-        wanted = {
-            "grid.n_neighbors": max(self.grid.n_neighbors),
-            "multilabel.n_neighbors": self.multilabel.n_neighbors,
-        }
-        for key, n_neighbors in wanted.items():
-            if n_neighbors > self.neighbors.k:
-                raise ValueError(
-                    f"{key} {n_neighbors} should be at most neighbors.k {self.neighbors.k}"
-                )
-        return self
-
 
 def main(params: Path, checked: Path, schema: Path) -> None:
     """Check ``params`` and write ``checked``, whose content never changes, and the schema.
 
     Raises:
-        UserError: A value is missing, unknown, of another type or out of range: one line that names
-            the key, the value and what is allowed.
+        UserError: Values are missing, unknown, of another type or out of range: for each a line
+            that names the key, the value and what is allowed.
     """
     # First, so that an editor has it while the file is wrong.
     schema.write_text(json.dumps(Params.model_json_schema(), indent=2) + "\n", encoding="utf-8")
     try:
-        Params.model_validate(read(params, ""))
+        Params.model_validate(read(params, ""), context={})
     except ValidationError as error:
         # First what is unknown: it may be the missing one, mistyped.
         errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        raise UserError(f"{params}: {_line(errors[0])}") from None
+        # Of a list with a wrong value, pydantic may say that it is too short as well.
+        parents = {each["loc"][:depth] for each in errors for depth in range(len(each["loc"]))}
+        errors = [each for each in errors if each["loc"] not in parents]
+        raise UserError("\n".join(f"{params}: {_line(each)}" for each in errors)) from None
     checked.write_text("params.yaml is valid\n", encoding="utf-8")
 
 
@@ -363,6 +368,4 @@ def _line(error: Any) -> str:
     if error["type"] in {"extra_forbidden", "invalid_key"}:
         return f"{name} is not a known key"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if not name and isinstance(error["input"], dict):
-        return str(message)
     return f"{name or 'the file'} is {error['input']!r}, but {message}"

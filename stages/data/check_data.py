@@ -35,7 +35,11 @@ def mistakes(
     """
     n_train = params["split.n_train"]
     if source["n_train"] not in (None, n_train):
-        yield f"split.n_train is {n_train}, but should be the {source['n_train']} of the source"
+        yield (
+            f"split.n_train is {n_train}, but should be {source['n_train']}, the number of the "
+            "source's training images"
+        )
+        return
     if n_train >= len(labels):
         yield (
             f"split.n_train is {n_train}, but should be less than the {len(labels):,} images "
@@ -98,7 +102,7 @@ def main(params: Path, labels: Path, source: Path, checked: Path, classes: Path)
     ``checked`` is written as well, whose content never changes.
 
     Raises:
-        UserError: The first of the :func:`mistakes`.
+        UserError: The :func:`mistakes`, a line each.
     """
     keys = (
         "data.classes",
@@ -112,8 +116,8 @@ def main(params: Path, labels: Path, source: Path, checked: Path, classes: Path)
     )
     values, y = {key: read(params, key) for key in keys}, load(labels)
     told = json.loads(source.read_text(encoding="utf-8"))
-    for mistake in mistakes(values, y, told):
-        raise UserError(f"{params}: {mistake}")
+    if lines := [f"{params}: {mistake}" for mistake in mistakes(values, y, told)]:
+        raise UserError("\n".join(lines))
     # A source's own names are of the labels from 0, of which an image may have none.
     own = [told["classes"][label] for label in np.unique(y)] if told["classes"] else []
     names = own if values["data.classes"] == "auto" else values["data.classes"]

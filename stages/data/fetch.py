@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from stages.data.sources import (
     Mnist,
     SourceError,
     folder_of_idx,
+    n_train_of_idx,
     npm,
     openml,
     published,
@@ -95,13 +96,17 @@ def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> 
 def about(source: str, folder: Path) -> dict[str, Any]:
     """What a source says of its images: ``classes``, their names, and ``n_train``, if it has them.
 
-    Labels are places in ``classes``. The first ``n_train`` images are for training.
+    Labels are places in ``classes``. The first ``n_train`` images are for training; any other
+    number of the first ones may be where it has none, as the 70,000 of MNIST are one set.
     """
     if source == "pictures":
         classes, train, test = listing(folder)
         return {"classes": classes, "n_train": len(train) if test else None}
-    names: Sequence[str] = PUBLISHED[source].classes if source in PUBLISHED else ()
-    return {"classes": names, "n_train": None}
+    if source == "folder":
+        return {"classes": (), "n_train": n_train_of_idx(folder)}
+    if source in PUBLISHED:
+        return {"classes": PUBLISHED[source].classes, "n_train": PUBLISHED[source].n_train}
+    return {"classes": (), "n_train": None}
 
 
 def main(

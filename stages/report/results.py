@@ -7,9 +7,12 @@ from typing import Any
 
 
 def tree(folder: Path) -> dict[str, Any]:
-    """The JSON files below ``folder``, nested by the names of folders and files."""
-    folders = {path.name: tree(path) for path in sorted(folder.iterdir()) if path.is_dir()}
-    files = sorted(folder.glob("*.json"))
+    """The JSON files below ``folder``, nested by the names of folders and files.
+
+    No stage makes names that start with a dot, and DVC may not see them.
+    """
+    folders = {path.name: tree(path) for path in sorted(folder.glob("[!.]*")) if path.is_dir()}
+    files = sorted(folder.glob("[!.]*.json"))
     return folders | {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 

@@ -114,11 +114,12 @@ def test_an_edit_runs_what_the_readme_says(clone: Clone, row: str) -> None:
 LEFT_BY_OTHERS = (
     *(".DS_Store", "._a.py", "Thumbs.db", "a.py~", ".a.py.swp", ".a.py.swo", "a.py.orig"),
     *("#a.py#", ".a.py.kate-swp", "4913", ".~lock.a.csv#", ".syncthing.a.py.tmp", ".nfs0001"),
+    *("._a.csv", "._a.js", "._a.json", "._a.png"),
 )
 
 
 def test_what_editors_and_file_managers_leave_runs_nothing(clone: Clone) -> None:
-    code = ("stages/common", "stages/output", ".dvc/plots")
+    code = ("stages/common", "stages/output", "stages/report/pages/report", ".dvc/plots")
     made = ("data/metrics", "reports/plots", "reports/pictures")
     folders = [clone.folder / name for name in (*code, *made)]
     left = [folder / name for folder in folders for name in LEFT_BY_OTHERS]

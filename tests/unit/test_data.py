@@ -80,6 +80,23 @@ def test_labels_that_cannot_be_learned_are_told(labels: Any, line: str) -> None:
     assert any(each.startswith(line) for each in told), told
 
 
+def test_all_mistakes_are_told(tmp_path: Path) -> None:
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    params["split"]["n_train"], params["binary"]["target"] = 30, 5
+    params["errors"]["pair"] = [9, 20]
+    YAML().dump(params, tmp_path / "params.yaml")
+    np.save(tmp_path / "labels.npy", LABELS)
+    (tmp_path / "source.json").write_text(json.dumps(SOURCE))
+    names = "params.yaml", "labels.npy", "source.json", "checked", "classes.json"
+    with pytest.raises(UserError) as error:
+        check_data.main(*(tmp_path / name for name in names))
+    lines = str(error.value).splitlines()
+    assert [line.split(" is ")[0] for line in lines] == [
+        f"{tmp_path / 'params.yaml'}: {key}"
+        for key in ("binary.target", "neighbors.k", "augment.picture.image")
+    ]
+
+
 def test_k_is_at_most_the_images_outside_of_the_largest_fold() -> None:
     random = np.random.RandomState(0)
     for _ in range(100):
@@ -94,7 +111,7 @@ def test_k_is_at_most_the_images_outside_of_the_largest_fold() -> None:
             assert any(line.startswith("neighbors.k") for line in told) == is_told
 
 
-def test_the_first_mistake_ends_the_stage_before_it_writes(tmp_path: Path) -> None:
+def test_mistakes_end_the_stage_before_it_writes(tmp_path: Path) -> None:
     np.save(tmp_path / "labels.npy", LABELS)
     (tmp_path / "source.json").write_text(json.dumps(SOURCE))
     outs = tmp_path / "checked", tmp_path / "classes.json"
@@ -106,8 +123,11 @@ def test_the_first_mistake_ends_the_stage_before_it_writes(tmp_path: Path) -> No
 
 
 def test_the_split_is_the_sources_own() -> None:
-    (told,) = check_data.mistakes(PARAMS, LABELS, SOURCE | {"n_train": 27})
-    assert told == "split.n_train is 30, but should be the 27 of the source"
+    for n_train in (26, 28, 33):
+        params = PARAMS | {"split.n_train": n_train}
+        # Of the split that is not to be, no more is told.
+        (told,) = check_data.mistakes(params, LABELS, SOURCE | {"n_train": 27})
+        assert told.startswith(f"split.n_train is {n_train}, but should be 27, the number of the")
     assert list(check_data.mistakes(PARAMS, LABELS, SOURCE | {"n_train": 30})) == []
 
 

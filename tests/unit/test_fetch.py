@@ -171,11 +171,45 @@ def test_a_damaged_file_is_named(folder: Path, damage: Callable[[bytes], bytes])
     assert most < 6_000_000
 
 
-def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "images"
-    path.write_bytes(idx_bytes(np.zeros((2, 32, 32), np.uint8)))
-    with pytest.raises(SourceError, match=r"\[32, 32\]"):
-        read_idx(path)
+IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+@pytest.mark.parametrize("magic", IDX_DTYPES)
+@pytest.mark.parametrize("shape", [(2,), (2, 8), (2, 9), (2, 28, 28), (2, 32, 32), (2, 1, 1, 1)])
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_of_another_type_or_shape_what_was_found_is_told(
+    tmp_path: Path, what: Any, magic: int, shape: tuple[int, ...]
+) -> None:
+    array = np.full(shape, 7, IDX_DTYPES[magic])
+    (tmp_path / "file").write_bytes(idx_bytes(array, magic))
+    is_label = array.dtype.kind in "iu" and shape in {(2,), (2, 8)}
+    if is_label if what == "labels" else (array.dtype == np.uint8 and shape == (2, 28, 28)):
+        found = read_idx(tmp_path / "file", what)
+        assert found.dtype == np.uint8
+        assert found.shape == (shape if what == "images" else (2,))
+        assert (found == 7).all()
+        return
+    with pytest.raises(SourceError) as error:
+        read_idx(tmp_path / "file", what)
+    assert f"{array.dtype.name} of shape {list(shape)}, but {what} should be" in str(error.value)
+
+
+@pytest.mark.parametrize("magic", [8, 9, 11, 12])
+def test_a_label_is_what_was_written_or_named(tmp_path: Path, magic: int) -> None:
+    """No label of any width wraps around."""
+    dtype = np.dtype(IDX_DTYPES[magic])
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    values = {0, 1, 9, 127, 128, 255, 256, 259, 511, 70_000, 2**16, 2**24, -1, -253, -256}
+    for value in {*values, least, most}:
+        if not least <= value <= most:
+            continue
+        labels = np.array([3, 0, value, value], dtype)
+        (tmp_path / "file").write_bytes(idx_bytes(labels, magic))
+        if 0 <= value <= 255:
+            assert read_idx(tmp_path / "file", "labels").tolist() == labels.tolist()
+        else:
+            with pytest.raises(SourceError, match=rf" {value} as the label at index 2,"):
+                read_idx(tmp_path / "file", "labels")
 
 
 @pytest.mark.parametrize("shape", [(0,), (7,), (0, 28, 28), (3, 28, 28)])
@@ -185,7 +219,8 @@ def test_an_idx_file_is_what_was_written(
 ) -> None:
     array = np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8)
     (tmp_path / "file").write_bytes(compress(idx_bytes(array)))
-    np.testing.assert_array_equal(read_idx(tmp_path / "file"), array)
+    what: Any = "labels" if array.ndim == 1 else "images"
+    np.testing.assert_array_equal(read_idx(tmp_path / "file", what), array)
 
 
 def test_as_many_labels_as_images(folder: Path) -> None:
@@ -347,12 +382,12 @@ def test_labels_of_several_columns(tmp_path: Path) -> None:
     columns[:, 0] = [7, 2, 1, 0, 9]
     header = struct.pack(">HBBII", 0, 12, 2, *columns.shape)
     (tmp_path / "labels").write_bytes(header + columns.tobytes())
-    labels = read_idx(tmp_path / "labels")
+    labels = read_idx(tmp_path / "labels", "labels")
     assert labels.dtype == np.uint8
     assert labels.tolist() == [7, 2, 1, 0, 9]
     (tmp_path / "labels").write_bytes(header + columns.tobytes()[:-1])
     with pytest.raises(SourceError, match="truncated"):
-        read_idx(tmp_path / "labels")
+        read_idx(tmp_path / "labels", "labels")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -368,7 +403,20 @@ def test_every_published_data_set_is_pinned_and_ordered(name: str) -> None:
     assert all(len(md5) == 32 and int(md5, 16) for md5 in data_set.md5s.values())
     assert all(url.endswith("/") for url in data_set.mirrors)
     assert len(data_set.classes) in (0, 10)
-    assert fetch.about(name, Path()) == {"classes": data_set.classes, "n_train": None}
+    assert fetch.about(name, Path())["classes"] == data_set.classes
+
+
+def test_the_number_of_training_images_is_the_sources(
+    folder: Path,
+) -> None:
+    """Any other of fashion and a folder would train on test images; MNIST is 70,000 as they are."""
+    known = {
+        name: fetch.about(name, folder)["n_train"]
+        for name in {"auto", *fetch.SOURCES} - {"pictures"}
+    }
+    sixty = dict.fromkeys(("fashion", "kmnist", "qmnist"), 60_000)
+    free = dict.fromkeys(("auto", "openml", "idx", "npm", "sample"))
+    assert known == {**free, **sixty, "emnist-digits": 240_000, "folder": 6}
 
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")

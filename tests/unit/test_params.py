@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +119,28 @@ def test_an_unknown_key_is_named(tmp_path: Path, key: str) -> None:
         main(edited(tmp_path, key, 1), tmp_path / "checked", tmp_path / "schema.json")
 
 
-def test_of_a_mistyped_key_the_typo_is_named(tmp_path: Path) -> None:
-    path = edited(tmp_path, "forest.n_estimator", 10)
-    params = yaml.load(path)
-    del params["forest"]["n_estimators"]
+def test_all_mistakes_are_told_unknown_keys_first(tmp_path: Path) -> None:
+    """Such a key may be the missing one, mistyped."""
+    params = yaml.load(ROOT / "params.yaml")
+    params["forest"]["n_estimator"] = params["forest"].pop("n_estimators")
+    params["grid"] |= {"n_neighbors": [3, 65], "n_folds": 1}
+    params["multilabel"]["n_neighbors"] = 66
+    params["binary"]["thresholds"]["precision"] = 90
+    params["denoise"] = [1]
+    path = tmp_path / "params.yaml"
     yaml.dump(params, path)
-    with pytest.raises(UserError, match=r"forest\.n_estimator is not a known key$"):
+    with pytest.raises(UserError) as error:
         main(path, tmp_path / "checked", tmp_path / "schema.json")
+    first, *others = str(error.value).splitlines()
+    assert first == f"{path}: forest.n_estimator is not a known key"
+    assert sorted(line.removeprefix(f"{path}: ") for line in others) == [
+        "binary.thresholds.precision is 90, but should be less than or equal to 1",
+        "denoise is [1], but should be a valid dictionary or instance of Denoise",
+        "forest.n_estimators is missing",
+        "grid.n_folds is 1, but should be greater than or equal to 2",
+        "grid.n_neighbors.1 is 65, but should be at most neighbors.k, 64",
+        "multilabel.n_neighbors is 66, but should be at most neighbors.k, 64",
+    ]
 
 
 def test_a_missing_key_of_a_stage_is_named(tmp_path: Path) -> None:
@@ -132,13 +148,14 @@ def test_a_missing_key_of_a_stage_is_named(tmp_path: Path) -> None:
         read(edited(tmp_path, "binary.target", ...), "binary.target")
 
 
-def test_more_neighbors_than_are_kept_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"grid\.n_neighbors 65 should be at most neighbors\.k 64$"):
-        main(
-            edited(tmp_path, "grid.n_neighbors", [3, 65]),
-            tmp_path / "checked",
-            tmp_path / "schema.json",
-        )
+@pytest.mark.parametrize("key", ["grid.n_neighbors", "multilabel.n_neighbors"])
+def test_no_more_neighbors_than_are_kept(tmp_path: Path, key: str) -> None:
+    outs = tmp_path / "checked", tmp_path / "schema.json"
+    for n, is_told in ((64, False), (65, True)):
+        (tmp_path / str(n)).mkdir()
+        path = edited(tmp_path / str(n), key, [3, n] if key.startswith("grid") else n)
+        with pytest.raises(UserError, match=r"65, but .*k, 64$") if is_told else nullcontext():
+            main(path, *outs)
 
 
 def test_what_is_not_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
