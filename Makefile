@@ -8,60 +8,59 @@
 # make predict which digits IMAGE shows, and why: prediction.png
 # make notebook brings the notebook and its text together, without outputs
 # make lock    pin the newest versions that pyproject.toml allows
-.PHONY: repro push test verify check compare merge predict notebook lock
+.PHONY: repro push test verify check compare merge predict notebook lock .venv
 
-PYTHON ?= python3
+# The one of .venv, unless another is named.
+PYTHON ?= $(shell command -v .venv/bin/python3 || echo python3)
 BASE ?= main
 # Make would read it as its own language: of a$b, a; of $(shell ...), what that prints.
 unexport BASE BRANCH IMAGE
+# For what the commands start. Make 3.81, macOS', does not look there itself.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-repro: .venv/.installed
-	@python -m share pull
-	dvc repro
+repro: .venv
+	@.venv/bin/python -m share pull
+	.venv/bin/dvc repro
 
-push: .venv/.installed
-	@python -m share push
+push: .venv
+	@.venv/bin/python -m share push
 
-test: .venv/.installed
-	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+test: .venv
+	.venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-verify: .venv/.installed
-	@python -m verify
+verify: .venv
+	@.venv/bin/python -m verify
 
-check: .venv/.installed
-	ruff format --check
-	ruff check
-	mypy
-	! dvc repro --dry --allow-missing 2>&1 | grep -E '^(Running stage|ERROR)'
+check: .venv
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	@.venv/bin/python -m tools.check_lock
 
 # A branch may have any name, so that neither make nor the shell must read it.
-compare: .venv/.installed
-	@python -m compare '$(subst ','\'',$(value BASE))'
+compare: .venv
+	@.venv/bin/python -m compare '$(subst ','\'',$(value BASE))'
 
 # In a rebase, a cherry-pick or a stash, git says how it goes on.
-merge: .venv/.installed
-	@python -m merge -- '$(subst ','\'',$(value BRANCH))'
+merge: .venv
+	@.venv/bin/python -m merge -- '$(subst ','\'',$(value BRANCH))'
 	@$(MAKE) --no-print-directory repro
 	@git add --all dvc.lock reports
 	@if git rev-parse --quiet --verify MERGE_HEAD > /dev/null; \
 		then git commit --no-edit --cleanup=strip; else git status; fi
 
-predict: .venv/.installed
+predict: .venv
 	@$(if $(value IMAGE),,$(error name a picture: make predict IMAGE=photo.jpg))
-	@python -m predict -- '$(subst ','\'',$(value IMAGE))'
+	@.venv/bin/python -m predict -- '$(subst ','\'',$(value IMAGE))'
 
-notebook: .venv/.installed
-	@python -m notebooks
+notebook: .venv
+	@.venv/bin/python -m notebooks
 
-.venv/.installed: requirements.txt
+.venv:
+	@if [ -L .venv ] || [ -f .venv ]; then echo ".venv is a link or a file: remove it, and make builds one of its own" >&2; exit 1; fi
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Digitline needs Python 3.11 to 3.14; name one: make PYTHON=python3.12 ...")'
 	@git rev-parse --git-dir > /dev/null || { echo "Digitline needs git, and a clone of its repository: DVC works in no ZIP of it"; exit 1; }
-	$(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	dvc repro --quiet check_params bundle_vega
-	@touch $@
+	@$(PYTHON) tools/install.py
 
 # The keys stay, their versions are written anew.
 LIBRARIES = $(shell cut -d: -f1 stages/libraries.yaml)

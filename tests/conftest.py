@@ -1,11 +1,14 @@
-"""What all tests have: an option, and 5,000 real digits."""
+"""What all tests have: an option, 5,000 real digits, and what was skipped as the last lines."""
 
 import os
+from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from stages.data.sources import Mnist, sample
+from tests.support.want import want
 
 # By ``make test``, to the make of a test.
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
@@ -15,6 +18,30 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--thorough``."""
     parser.addoption("--thorough", action="store_true", help="every stage, every Python; slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what takes long; mark what looks for a browser, so that ``-m browser`` is just that."""
+    slow = pytest.mark.skip(reason=want("time", ".venv/bin/pytest --thorough tests/pipeline"))
+    for item in items:
+        if item.get_closest_marker("thorough") and not config.getoption("--thorough"):
+            item.add_marker(slow)
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Print last what was skipped, why, and what brings it; a line each reason."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    # A worker of pytest-xdist has none.
+    if reporter is not None:
+        # Path, line and reason.
+        skipped = (report.longrepr[2] for report in reporter.getreports("skipped"))
+        reasons = Counter(reason.removeprefix("Skipped: ") for reason in skipped)
+        for reason, number in reasons.most_common():
+            reporter.write_line(f"{number} skipped {reason}", yellow=True)
 
 
 @pytest.fixture(scope="session")

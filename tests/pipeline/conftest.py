@@ -1,4 +1,4 @@
-"""The whole DAG on 5,000 real digits, run once."""
+"""The whole DAG on 5,000 real digits, run once; a browser."""
 
 import os
 import shutil
@@ -8,15 +8,38 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.support import ROOT
 from tests.support.clone import Clone
+from tests.support.want import want, want_program
 
 
 @pytest.fixture(scope="session")
 def thorough(request: pytest.FixtureRequest) -> bool:
     """Whether to take the time for every stage, and not for a few."""
     return bool(request.config.getoption("--thorough"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a browser, the one that ``DIGITLINE_BROWSER`` names; skips where there is none.
+
+    Set to nothing, there is none. One that is named and missing is an error.
+    """
+    named = os.environ.get("DIGITLINE_BROWSER")
+    names = ("chromium", "chromium-browser", "google-chrome") if named is None else (named,)
+    found = next(filter(None, map(shutil.which, names)), None)
+    if named:
+        assert found, f"DIGITLINE_BROWSER: there is no {named}"
+    return found or pytest.skip(want_program("a browser", "chromium"))
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """The only one; by module, as Playwright keeps asyncio busy while it runs."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium)
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +91,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         or not shutil.which("mount")
         or subprocess.run(mount, check=False).returncode
     ):
-        pytest.skip("mounting a small disk takes root")
+        pytest.skip(want("root, who mounts a small disk", "sudo .venv/bin/pytest -k full_disk"))
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -122,9 +122,9 @@ def test_what_both_edited_is_named_and_the_rest_made(branches: Clone, merged: Me
     assert branches.run("git", "diff", "merged") == ""
 
 
-def test_a_rebase_ends_in_the_same_files(branches: Clone, merged: Merged, thorough: bool) -> None:
-    if not thorough:
-        pytest.skip("tests/unit/test_merge.py has one without DVC: --thorough")
+@pytest.mark.thorough
+def test_a_rebase_ends_in_the_same_files(branches: Clone, merged: Merged) -> None:
+    """tests/unit/test_merge.py has one without DVC."""
     branches.run("git", "checkout", "--quiet", "--detach", "thresholds")
     with pytest.raises(subprocess.CalledProcessError):
         branches.run("git", "rebase", "grid")

@@ -17,10 +17,11 @@ from matplotlib.font_manager import fontManager
 
 from tests.support import ROOT
 from tests.support.clone import Clone, md5
+from tests.support.want import want_program
 
 pytestmark = pytest.mark.skipif(
     (platform.system(), platform.machine()) != ("Linux", "x86_64"),
-    reason="cores are taken away, and CPUs named, as Linux on x86-64 does it",
+    reason="for want of Linux on x86-64, as which cores are taken away, and CPUs named",
 )
 
 # OpenBLAS takes the CPU for whatever it is told, also without the instructions.
@@ -165,16 +166,13 @@ def test_another_machine_makes_the_same_bytes(clone: Clone, tmp_path: Path, mach
     assert differing == set()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("version", ["3.12", "3.13"])
-def test_another_python_makes_the_same_bytes(
-    clone: Clone, tmp_path: Path, version: str, thorough: bool
-) -> None:
-    if not thorough:
-        pytest.skip("it installs an environment: --thorough")
+def test_another_python_makes_the_same_bytes(clone: Clone, tmp_path: Path, version: str) -> None:
     pyenv = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
     python = next(map(str, pyenv), None) or shutil.which(f"python{version}")
     if not python:
-        pytest.skip(f"Python {version} is not installed")
+        pytest.skip(want_program(f"python{version}"))
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
     installed = str(tmp_path / "venv" / "bin" / "python")
     requirements = str(ROOT / "requirements.txt")

@@ -12,9 +12,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import distributed
 import numpy as np
 import pytest
 
@@ -23,8 +25,7 @@ from tests.support.clone import Clone, md5
 from tests.support.dag import modules, stages
 from tests.support.waiting import wait_for
 
-distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-
+THOROUGH = partial(pytest.param, marks=pytest.mark.thorough)
 OPTIONS = ("--host", "127.0.0.1", "--no-dashboard")
 # The stages that send something.
 SENT = [name for name, stage in stages().items() if "stages/parallel" in modules(stage)]
@@ -195,12 +196,11 @@ def made(folder: Path, name: str) -> dict[str, str]:
     return {str(file.relative_to(folder)): md5(file) for file in files}
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, 3])
+# The tests below have one and two workers, for a few stages.
+@pytest.mark.parametrize("n_workers", [THOROUGH(1), THOROUGH(2), 3])
 def test_the_bytes_are_those_of_threads(
     start: Callable[[int], Cluster], clone: Clone, folder: Path, n_workers: int, thorough: bool
 ) -> None:
-    if n_workers < 3 and not thorough:
-        pytest.skip("the tests below have one and two workers, for a few stages: --thorough")
     cluster, names = start(n_workers), SENT if thorough else ONE_OF_EACH
     forget(folder, names)
     done = subprocess.run(
@@ -244,13 +244,12 @@ def script(folder: Path, code: str, address: str, *arguments: str) -> subprocess
     )
 
 
-@pytest.mark.parametrize("name", [*SENT, WITHIN])
+# What a stage sends makes no difference.
+@pytest.mark.parametrize("name", [*map(THOROUGH, SENT), WITHIN])
 def test_a_worker_that_is_killed_takes_nothing_along(
-    start: Callable[[int], Cluster], clone: Clone, folder: Path, name: str, thorough: bool
+    start: Callable[[int], Cluster], clone: Clone, folder: Path, name: str
 ) -> None:
     """Not even the images, if it alone had them."""
-    if name != WITHIN and not thorough:
-        pytest.skip("what a stage sends makes no difference: --thorough")
     cluster = start(2)
     if name in SENT:
         stage = run(folder, name, cluster.address)

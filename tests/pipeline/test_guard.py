@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.support import ROOT
+from tests.support.want import want_program
 
 # Someone edits a file: a process of another folder does what no stage may.
 EDIT = """
@@ -595,7 +596,11 @@ subprocess.run([*sys.argv[1].split(), "-c", sys.argv[2]], env={**os.environ, "DV
 """
 # Of a single command, most shells become it; of two, they stay its parent.
 SHELLS = [
-    pytest.param(shell, after, marks=pytest.mark.skipif(not shutil.which(shell), reason="missing"))
+    pytest.param(
+        shell,
+        after,
+        marks=pytest.mark.skipif(not shutil.which(shell), reason=want_program(shell)),
+    )
     for shell in ("sh", "dash", "bash", "zsh")
     for after in ("", "; true")
 ]

@@ -6,6 +6,7 @@ With ``--thorough`` every stage is among those disturbed, and more often; otherw
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -64,7 +65,8 @@ class Interrupter:
     def kill(self, *command: str) -> bool:
         """Start, interrupt, wait for the end of all; whether it was still running."""
         # Of a single command bash becomes it; a shell that stays is between DVC and its stage.
-        shell = self.random.choice(["/bin/bash", "/bin/dash", "/bin/sh", str(self.stays)])
+        installed = filter(None, map(shutil.which, ("bash", "dash", "sh")))
+        shell = self.random.choice([*installed, str(self.stays)])
         before, dvc = self.written(), self.clone.popen(*command, SHELL=shell)
         moment = self.random.choice(["at random", "while writing"])
         end = time.monotonic() + self.random.uniform(0.5, 6)

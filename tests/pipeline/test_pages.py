@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
@@ -22,23 +22,14 @@ from stages.output.pictures import sheet
 from tests.support.clone import Clone
 from tests.support.dag import plots
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+# Before all others, which take time.
+pytestmark = pytest.mark.usefixtures("chromium")
 
 MEGABYTE = 1_000_000
 # What a label, and the name of a branch, may hold and no browser may run.
 SCRIPT = '</script><script>document.title="run"</script>'
 EVIL = SCRIPT + "<img src=x onerror='document.title=1'>"
 WIDE, NARROW = (1400, 900), (360, 740)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM)
 
 
 @pytest.fixture(scope="module")

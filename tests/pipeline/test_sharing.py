@@ -90,8 +90,7 @@ def lines(title: str, **replaced: str) -> list[str]:
 
 def shell(clone: Clone, *commands: str) -> str:
     """What the last of some lines prints."""
-    (clone.folder / ".venv").mkdir(exist_ok=True)
-    (clone.folder / ".venv" / ".installed").touch()
+    clone.install()
     return [clone.run("/bin/sh", "-c", command) for command in commands][-1]
 
 

@@ -27,6 +27,15 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
+def install(folder: Path, **commands: str) -> None:
+    """Give a folder a ``.venv`` whose commands are others; make takes it with ``PYTHON=true``."""
+    (folder / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
+    for name, command in commands.items():
+        script = folder / ".venv" / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec "{command}" "$@"\n')
+        script.chmod(0o755)
+
+
 class Clone:
     """The repository in a folder, with its own DVC cache; another folder has a trace."""
 
@@ -56,6 +65,7 @@ class Clone:
             "PATH": path,
             "PYTHONPATH": tracer,
             "DIGITLINE_TRACE": str(self.trace),
+            "PYTHON": "true",
         }
 
     def _run(
@@ -127,10 +137,13 @@ class Clone:
         """What a command prints in the clone."""
         return self._run(*command).stdout
 
+    def install(self) -> None:
+        """A ``.venv`` that is the environment of the tests."""
+        install(self.folder, python=sys.executable, dvc=f"{Path(sys.executable).parent}/dvc")
+
     def make(self, *arguments: str) -> str:
-        """What ``make`` prints, with the environment of the tests in place of its own."""
-        (self.folder / ".venv").mkdir(exist_ok=True)
-        (self.folder / ".venv" / ".installed").touch()
+        """What ``make`` prints, in the environment of the tests."""
+        self.install()
         return self.run("make", "--no-print-directory", *arguments)
 
     def commit(self, message: str) -> None:

@@ -34,6 +34,7 @@ from stages.data.sources import (
     published,
     read_idx,
 )
+from tests.support.want import want_program
 
 DTYPE = 8
 
@@ -422,7 +423,7 @@ def test_the_number_of_training_images_is_the_sources(
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
-@pytest.mark.skipif(not FASHION.is_dir(), reason="no package dataset-fashion-mnist")
+@pytest.mark.skipif(not FASHION.is_dir(), reason=want_program("dataset-fashion-mnist"))
 def test_debians_fashion_mnist_is_the_pinned_one() -> None:
     """Debian took name and time out of the headers; with them, each file has the pinned MD5."""
     times = {"train": 0x59A7E9DE, "t10k": 0x59A7E9F3}

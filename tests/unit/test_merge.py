@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.support import ROOT
+from tests.support.clone import install
 
 # Like DVC: it runs nothing where the recorded input is the present one, and removes no file.
 DVC = """#!/bin/sh
@@ -30,7 +32,6 @@ class Project:
         for name in ("Makefile", ".gitattributes"):
             shutil.copy(ROOT / name, folder)
         (folder / "reports").mkdir()
-        self.write("requirements.txt", "")
         self.write("stages.txt", "a b\n")
         self.write("params.yaml", PARAMS)
         self.write(".gitignore", "/.venv/\n")
@@ -41,11 +42,9 @@ class Project:
         self.commit("main")
 
     def install(self) -> None:
-        """What ``make`` would: a file with its time, and the commands."""
-        (self.folder / ".venv" / "bin").mkdir(parents=True)
+        """What ``make`` would."""
+        install(self.folder, python=sys.executable, dvc="")
         self.write(".venv/bin/dvc", DVC)
-        (self.folder / ".venv" / "bin" / "dvc").chmod(0o755)
-        self.write(".venv/.installed", "")
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
@@ -54,7 +53,12 @@ class Project:
         return (self.folder / name).read_text()
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "GIT_EDITOR": "true"}
+        environment = {
+            **os.environ,
+            "PYTHON": "true",
+            "PYTHONPATH": str(ROOT),
+            "GIT_EDITOR": "true",
+        }
         return subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )

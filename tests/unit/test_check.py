@@ -1,0 +1,114 @@
+"""``make check`` passes where all that it asks has answered, and only there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+from tests.support.clone import install
+
+PIPELINE = """
+stages:
+  one: {cmd: cp a b, deps: [a], outs: [b]}
+  two: {cmd: cp b c, deps: [b], outs: [c]}
+"""
+
+
+def check(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHON": "true", "PYTHONPATH": ""} | variables
+    command = ["make", "--no-print-directory", "check"]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "tools").mkdir()
+    for name in ("Makefile", "tools/check_lock.py"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "a").write_text("1")
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    for command in (["init", "--quiet"], ["repro", "--quiet"]):
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, check=True)
+    install(folder, python=sys.executable, ruff="true", mypy="true")
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A repository that has run, whose ``.venv`` has stand-ins for what ``make check`` asks."""
+    return Path(shutil.copytree(made, tmp_path / "folder"))
+
+
+def test_it_passes_where_nothing_would_run(folder: Path) -> None:
+    assert check(folder).returncode == 0
+    # As in a fresh clone.
+    for path in (folder / "b", folder / "c"):
+        path.unlink()
+    shutil.rmtree(folder / ".dvc" / "cache")
+    done = check(folder)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_it_names_the_stages_that_would_run(folder: Path) -> None:
+    (folder / "a").write_text("2")
+    # Not even their data need be here.
+    (folder / "c").unlink()
+    done = check(folder)
+    assert done.returncode
+    assert done.stderr.startswith("dvc.lock is not of these files; dvc repro would run one\n")
+    assert (folder / "b").read_text() == "1"
+
+
+def test_it_names_a_stage_whose_input_no_stage_has_made(folder: Path) -> None:
+    """As where lines of two runs have met in ``dvc.lock``."""
+    lock = (folder / "dvc.lock").read_text()
+    one, two = lock.split("  two:")
+    (digest,) = {line.split()[1] for line in two.splitlines() if " md5: " in line}
+    (folder / "dvc.lock").write_text(f"{one}  two:{two.replace(digest, 'f' * 32)}")
+    for path in (folder / "b", folder / "c"):
+        path.unlink()
+    done = check(folder)
+    assert done.returncode
+    assert "dvc repro would run two\n" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml", "params.yaml"])
+def test_a_file_that_dvc_cannot_read_is_told(folder: Path, name: str) -> None:
+    if name == "params.yaml":
+        text = (folder / "dvc.yaml").read_text()
+        (folder / "dvc.yaml").write_text(text.replace("deps: [a]", "deps: [a], params: [x]"))
+    (folder / name).write_text("{")
+    done = check(folder)
+    assert done.returncode
+    assert "Traceback" not in done.stderr
+
+
+def test_without_its_record_it_fails(folder: Path) -> None:
+    (folder / "dvc.lock").unlink()
+    assert "dvc repro would run one, two\n" in check(folder).stderr
+
+
+@pytest.mark.parametrize("program", ["ruff", "mypy", "python"])
+@pytest.mark.parametrize("how", ["exit 1", "kill -9 $$", None])
+def test_it_fails_where_a_program_does(folder: Path, program: str, how: str | None) -> None:
+    path = folder / ".venv" / "bin" / program
+    if how is None:
+        path.unlink()
+    else:
+        path.write_text(f"#!/bin/sh\n{how}\n")
+    assert check(folder).returncode
+
+
+@pytest.mark.parametrize("how", ["raise ImportError", "import os; os.kill(os.getpid(), 9)"])
+def test_it_fails_where_dvc_does(folder: Path, tmp_path: Path, how: str) -> None:
+    """Whatever it has printed, or not."""
+    (tmp_path / "dvc.py").write_text(how)
+    assert check(folder, PYTHONPATH=str(tmp_path)).returncode
