@@ -28,9 +28,9 @@ def read_yaml(path: Path, remedy: str) -> Any:
     Raises:
         UserError: It is not there, which has a ``remedy``, or cannot be read.
     """
-    if not path.is_file():
-        raise UserError(f"{path} is not there: {remedy}")
     try:
+        if not path.is_file():
+            raise UserError(f"{path} is not there: {remedy}")
         return YAML(typ="safe").load(path)
     except YAMLError as error:
         raise UserError(
@@ -134,7 +134,9 @@ def _content(root: Path, path: Path) -> str:
     if not path.is_dir():
         return _md5(path)
     ignore = root / ".dvcignore"
-    ignored = GitIgnoreSpec.from_lines(ignore.read_text().splitlines() if ignore.is_file() else ())
+    ignored = GitIgnoreSpec.from_lines(
+        ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else ()
+    )
     names = sorted(
         file.relative_to(path).as_posix()
         for file in path.rglob("*")
