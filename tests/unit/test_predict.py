@@ -534,6 +534,21 @@ def test_a_folder_is_as_its_files(copied: Path) -> None:
     assert refusal(copied).startswith(f"{copied / 'data/train'} is not what dvc.lock records")
 
 
+def test_a_part_of_what_lies_behind_is_of_the_whole(copied: Path) -> None:
+    labels, lock = copied / "data/mnist/labels.npy", lock_of(copied)
+    save(labels, np.arange(9))
+    lock["fetch"]["outs"] = [{"path": "data/mnist", "md5": dvc_md5(labels.parent)}]
+    lock["split"]["deps"] = lock["fetch"]["outs"]
+    (part,) = lock["check_data"]["deps"] = [
+        {"path": "data/mnist/labels.npy", "md5": dvc_md5(labels)}
+    ]
+    write_lock(copied, lock)
+    assert Classifier(copied)
+    part["md5"] = dvc_md5(ROOT / "dvc.yaml")
+    write_lock(copied, lock)
+    assert refusal(copied).startswith(f"{labels} is not what dvc.lock records")
+
+
 def test_what_dvc_ignores_is_no_part_of_a_folder(copied: Path) -> None:
     left = made(copied).machine.parent / ".DS_Store"
     left.touch()
