@@ -7,16 +7,20 @@ Outside of the graph: no stage reads it, and it reads what ``dvc repro`` has mad
 
 import json
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
-from predict.classify import Answer, Classifier, reasons, verdict
+from predict.classify import Answer, Classifier, made, reasons, verdict
 from predict.draw import save_prediction
 from predict.find import Digit, find_digits, mnist_form, read_picture
 from stages.common.errors import UserError
+from stages.common.surroundings import check_cores
 
 
 def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -37,6 +41,15 @@ def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, An
     }
 
 
+def check_apart(drawings: list[Path], inputs: Iterable[Path]) -> None:
+    """Raise :class:`UserError` if one of ``drawings`` is one of ``inputs``, by whatever name."""
+    for drawing, path in product(drawings, inputs):
+        # What is not there is not lost.
+        with suppress(OSError):
+            if drawing.samefile(path):
+                raise UserError(f"{path} would be drawn over: name another file by --out")
+
+
 def main(
     files: tuple[Path, ...],
     /,
@@ -49,26 +62,32 @@ def main(
     Args:
         files: Pictures of one digit or several.
         as_json: Print JSON.
-        out: The PNG to write; of several pictures, with their number in its name.
+        out: The PNG to write; of several pictures, with the place of each in its name.
         root: The pipeline's folder.
 
     Raises:
-        UserError: A picture was not read, or its drawing not written; all others are answered.
+        UserError: A picture was not read, or its drawing not written, and all others are answered;
+            or a drawing would replace a file that is read, and none is.
     """
     if not files:
         raise UserError("name a picture: python -m predict photo.jpg")
     if not out.name:
         raise UserError("--out should be the name of a file")
+    check_cores()
+    drawings = [out]
+    if len(files) > 1:
+        drawings = [out.with_stem(f"{out.stem}-{number}") for number in range(1, len(files) + 1)]
+    check_apart(drawings, (*files, *made(root)))
     classifier = Classifier(root)
-    found, mistakes = {}, []
-    for path in files:
+    found, mistakes = [], []
+    for path, drawing in zip(files, drawings, strict=True):
         try:
             picture = read_picture(path)
-            found[path] = picture, find_digits(picture)
+            found.append((path, drawing, picture, find_digits(picture)))
         except UserError as error:
             mistakes.append(f"{path}: {error}")
     records = {}
-    for number, (path, (picture, digits)) in enumerate(found.items(), 1):
+    for path, drawing, picture, digits in found:
         forms = np.stack([mnist_form(digit.ink) for digit in digits])
         answers = classifier.predict(forms)
         lines = [
@@ -81,7 +100,6 @@ def main(
         ]
         if not as_json:
             print(*([str(path)] if len(files) > 1 else []), *lines, sep="\n")
-        drawing = out if len(files) == 1 else out.with_stem(f"{out.stem}-{number}")
         boxes = [digit.box for digit in digits]
         known = classifier.images, classifier.labels, classifier.classes
         try:

@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
 
-from stages.common.arrays import load
+from predict.recorded import check_of_one_run, read_pipeline
+from stages.common.arrays import load, load_group
 from stages.common.errors import UserError
+from stages.strokes import extract_features, machine
 from stages.strokes.extract_features import features, normalising
 from stages.strokes.machine import Images, decided, nearest, ranked, second_opinion
 
@@ -19,11 +19,13 @@ from stages.strokes.machine import Images, decided, nearest, ranked, second_opin
 SURE, FARTHEST = 0.9, 0.999
 # Of each of the two likeliest classes, so many images are shown.
 SHOWN = 2
+# What a picture is looked at with, as the training images were.
+CODE = (Path(extract_features.__file__), Path(machine.__file__))
 
 
 def variables(root: Path) -> dict[str, Any]:
     """The paths of the pipeline in a folder, by their names in ``dvc.yaml``."""
-    paths: dict[str, Any] = YAML(typ="safe").load(root / "dvc.yaml")["vars"][0]
+    paths: dict[str, Any] = read_pipeline(root)["vars"][0]
     return paths
 
 
@@ -40,17 +42,26 @@ class Made(NamedTuple):
 
 
 def made(root: Path) -> Made:
-    """Those of the pipeline in a folder."""
-    of = variables(root)
-    return Made(
-        root / of["train"]["images"],
-        root / of["train"]["labels"],
-        root / of["strokes"]["train"],
-        root / of["classes"],
-        root / of["strokes"]["machine"] / "machine.npz",
-        root / of["strokes"]["machine"] / "predictions.npz",
-        root / of["test"]["labels"],
-    )
+    """Those of the pipeline in a folder.
+
+    Raises:
+        UserError: There is no such pipeline.
+    """
+    try:
+        of = variables(root)
+        return Made(
+            root / of["train"]["images"],
+            root / of["train"]["labels"],
+            root / of["strokes"]["train"],
+            root / of["classes"],
+            root / of["strokes"]["machine"] / "machine.npz",
+            root / of["strokes"]["machine"] / "predictions.npz",
+            root / of["test"]["labels"],
+        )
+    except (IndexError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{root / 'dvc.yaml'} is of another pipeline: name this by --root"
+        ) from error
 
 
 class Classes(NamedTuple):
@@ -100,30 +111,21 @@ class Classifier:
         root: The pipeline's folder.
 
     Raises:
-        UserError: What the pipeline makes is not there, damaged, or of two runs.
+        UserError: What the pipeline makes is not there, or not as of the run of ``dvc.lock``.
     """
 
     def __init__(self, root: Path) -> None:
         paths = made(root)
-        for path in paths:
-            if not path.exists():
-                raise UserError(f"{path} is not there: make repro, or dvc pull")
-        images, labels, of_strokes, classes, machine, predictions, test_labels = paths
-        try:
-            self.images, self.labels, truth = load(images), load(labels), load(test_labels)
-            self.train = Images(self.images, load(of_strokes))
-            called = json.loads(classes.read_text(encoding="utf-8"))
-            self.machine, tested = _arrays(machine), _arrays(predictions)
-            right = tested["predictions"] == truth
-        except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-            listed = ", ".join(map(str, paths))
-            raise UserError(f"damaged, one of {listed}: make verify, then make repro") from error
-        if not len(self.images) == len(self.labels) == len(self.train.features):
-            raise UserError(f"{images}, {labels} and {of_strokes} are not of one run: make repro")
+        check_of_one_run(root, paths, CODE)
+        self.images, self.labels = load(paths.images), load(paths.labels)
+        self.train = Images(self.images, load(paths.features))
+        self.machine, tested = load_group(paths.machine), load_group(paths.predictions)
+        called = json.loads(paths.classes.read_text(encoding="utf-8"))
         self.classes = Classes(
             called["noun"], {int(label): name for label, name in called["names"].items()}
         )
-        self.margins, self.right = tested["margin"], right
+        self.margins = tested["margin"]
+        self.right = tested["predictions"] == load(paths.test_labels)
         self.farthest = float(np.quantile(np.sqrt(tested["squared_distances"]), FARTHEST))
 
     def accuracy(self, margin: float) -> float:
@@ -159,9 +161,3 @@ class Classifier:
                 )
             )
         return answers
-
-
-def _arrays(path: Path) -> dict[str, NDArray]:
-    # NumPy leaves a damaged file open that it has opened itself.
-    with path.open("rb") as file, np.load(file) as arrays:
-        return dict(arrays)

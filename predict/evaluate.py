@@ -4,6 +4,7 @@ Photos that are made of MNIST's test digits, and scikit-learn's 1,797 scans of o
 """
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from sklearn.datasets import load_digits
 
 from predict.classify import Classifier, variables
 from predict.find import find_digits, mnist_form
+from predict.recorded import check_of_one_run
 from stages.common.arrays import load
 from stages.common.errors import UserError
+from stages.common.surroundings import check_cores
 
 N_PHOTOS, SEED = 500, 42
 # scikit-learn's scans are 8 × 8; those of the second half were never looked at while this was made.
@@ -80,8 +83,11 @@ def report(name: str, correct: NDArray[np.bool_], counts: NDArray[np.intp]) -> N
 
 def main(root: Path = Path()) -> None:
     """Print both accuracies, and what the verdicts are worth, by the pipeline in ``root``."""
+    check_cores()
     classifier = Classifier(root)
-    test_images, test_labels = (load(root / path) for path in variables(root)["test"].values())
+    tested = [root / path for path in variables(root)["test"].values()]
+    check_of_one_run(root, tested)
+    test_images, test_labels = map(load, tested)
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.choice(len(test_labels), N_PHOTOS, replace=False))
     clean, truth = test_images[chosen], test_labels[chosen]
@@ -110,4 +116,7 @@ def main(root: Path = Path()) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main, prog="python -m predict.evaluate")
+    try:
+        tyro.cli(main, prog="python -m predict.evaluate")
+    except UserError as error:
+        sys.exit(str(error))

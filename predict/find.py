@@ -52,6 +52,9 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         UserError: There is no such file, it is no picture, it is damaged or too large.
     """
     try:
+        # To open a pipe or a terminal would wait, perhaps for ever.
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            raise UserError("is no file, but a pipe or a device: save the picture to a file")
         with warnings.catch_warnings():
             # Up to twice as many pixels as this warns of, Pillow reads a picture.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -23,6 +23,8 @@ KEPT = re.compile(
     r"|DASK_\w+|DVC_\w+|DIGITLINE_\w+",
     re.IGNORECASE,
 )
+# joblib and Numba fail if they are none; OpenMP and OpenBLAS take all cores then.
+CORES = ("LOKY_MAX_CPU_COUNT", "NUMBA_NUM_THREADS")
 IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -31,7 +33,7 @@ def clean_environment() -> None:
     """Take away all variables but those of ``KEPT``, and what they have set already.
 
     Raises:
-        UserError: ``LOKY_MAX_CPU_COUNT`` is no number of cores, or Python runs without docstrings.
+        UserError: One of ``CORES`` is no number of cores, or Python runs without docstrings.
     """
     if sys.flags.optimize > 1:
         raise UserError("unset PYTHONOPTIMIZE: the schema of params.yaml is made of docstrings")
@@ -44,9 +46,15 @@ def clean_environment() -> None:
     warnings.resetwarnings()
     for category in IGNORED:
         warnings.simplefilter("ignore", category)
-    cores = os.environ.get("LOKY_MAX_CPU_COUNT", "1")
-    if not cores.isdecimal() or int(cores) < 1:
-        raise UserError(f"LOKY_MAX_CPU_COUNT is {cores!r}, but should be a whole number above 0")
+    check_cores()
+
+
+def check_cores() -> None:
+    """Raise :class:`UserError` if a variable of ``CORES`` is set, and no number of cores."""
+    for name in CORES:
+        cores = os.environ.get(name, "1")
+        if not cores.isdecimal() or int(cores) < 1:
+            raise UserError(f"{name} is {cores!r}, but should be a whole number above 0")
 
 
 def end_with_dvc() -> None:

@@ -413,10 +413,11 @@ def test_a_python_without_the_libraries_is_told(toy: Toy) -> None:
     assert "Traceback" in toy.run().stderr
 
 
+@pytest.mark.parametrize("name", ["LOKY_MAX_CPU_COUNT", "NUMBA_NUM_THREADS"])
 @pytest.mark.parametrize("cores", ["abc", "0", "-1", "1.5", ""])
-def test_a_number_of_cores_that_is_none_is_told(toy: Toy, cores: str) -> None:
-    told = toy.run(LOKY_MAX_CPU_COUNT=cores).stderr
-    assert told == f"LOKY_MAX_CPU_COUNT is {cores!r}, but should be a whole number above 0\n"
+def test_a_number_of_cores_that_is_none_is_told(toy: Toy, name: str, cores: str) -> None:
+    told = toy.run(**{name: cores}).stderr
+    assert told == f"{name} is {cores!r}, but should be a whole number above 0\n"
 
 
 def test_without_docstrings_there_is_no_schema(toy: Toy) -> None:

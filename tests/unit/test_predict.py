@@ -1,5 +1,6 @@
 """Digits of pictures: found, brought to MNIST's form, and answered, or refused in one line."""
 
+import hashlib
 import io
 import json
 import os
@@ -7,16 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from dvc_data.hashfile.tree import Tree
 from numpy.typing import NDArray
 from PIL import Image
+from ruamel.yaml import YAML
 from scipy import ndimage
 
+from predict import classify
 from predict.__main__ import main
 from predict.classify import Classifier, made, verdict
 from predict.evaluate import photo
@@ -69,6 +74,46 @@ def whole(digits: Mnist) -> NDArray[np.uint8]:
     return np.stack(found[:100])
 
 
+# What stages read and write: fields of ``made``, and paths.
+STAGES: dict[str, tuple[list[str], list[str]]] = {
+    "fetch": ([], ["data/mnist"]),
+    "check_data": (["data/mnist"], ["classes"]),
+    "split": (["data/mnist"], ["images", "labels", "test_labels"]),
+    "label": (["labels"], ["data/is_target/train.npy"]),
+    "extract_features@train": (["images"], ["features"]),
+    "train_machine": (["images", "labels", "features"], ["data/strokes/machine"]),
+}
+Lock = dict[str, dict[str, list[dict[str, str]]]]
+
+
+def dvc_md5(path: Path) -> str:
+    """What DVC records of a file or a folder; of what is not there, anything."""
+    if not path.is_dir():
+        return hashlib.md5(path.read_bytes() if path.exists() else b"").hexdigest()
+    files = [file for file in path.rglob("*") if file.is_file()]
+    listed = [{"md5": dvc_md5(f), "relpath": f.relative_to(path).as_posix()} for f in files]
+    tree = Tree.from_list(listed, hash_name="md5")
+    tree.digest()
+    return str(tree.oid)
+
+
+def lock_of(root: Path) -> Lock:
+    """The stages of ``dvc.lock``, after a run that has made what is there."""
+
+    def entries(names: list[str]) -> list[dict[str, str]]:
+        paths = [getattr(made(root), name, root / name) for name in names]
+        return [{"path": p.relative_to(root).as_posix(), "md5": dvc_md5(p)} for p in paths]
+
+    return {
+        name: {"deps": entries(read), "outs": entries(written)}
+        for name, (read, written) in STAGES.items()
+    }
+
+
+def write_lock(root: Path, stages: Any) -> None:
+    YAML().dump({"schema": "2.0", "stages": stages}, root / "dvc.lock")
+
+
 @pytest.fixture(scope="module")
 def root(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the pipeline makes of 4,000 digits for training and 1,000 for the test."""
@@ -98,6 +143,7 @@ def root(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     names = {str(label): f"number {label}" for label in range(10)}
     paths.classes.write_text(json.dumps({"noun": "digit", "names": names}))
+    write_lock(folder, lock_of(folder))
     return folder
 
 
@@ -412,24 +458,161 @@ def test_what_cannot_be_read_is_told_in_one_line(
     assert mistake(copied, picture) == (
         f"{made(copied).images} is not there: make repro, or dvc pull"
     )
+    assert mistake(tmp_path, picture) == (
+        f"{tmp_path / 'dvc.yaml'} is not there: run it in the pipeline's folder, "
+        "or name that by --root"
+    )
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
     assert "megapixels" in mistake(root, picture)
 
 
-def test_what_the_pipeline_made_is_damaged_or_of_two_runs(
-    tmp_path: Path, copied: Path, whole: NDArray[np.uint8]
-) -> None:
-    picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
+def refusal(root: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        Classifier(root)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_the_pipeline_made_is_as_recorded(copied: Path) -> None:
     for path in made(copied):
-        content = path.read_bytes()
-        for length in (0, len(content) // 2):
-            path.write_bytes(content[:length])
-            line = mistake(copied, picture)
-            assert re.fullmatch("damaged, one of .+: make verify, then make repro", line)
-        path.write_bytes(content)
-    labels = made(copied).labels
-    save(labels, np.load(labels)[1:])
-    assert mistake(copied, picture).endswith("are not of one run: make repro")
+        whole = path.read_bytes()
+        recorded = path.parent if path.parent.name == "machine" else path
+        for content in (b"", whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
+            path.write_bytes(content)
+            assert refusal(copied).startswith(
+                f"{recorded} is not what dvc.lock records: make repro"
+            )
+        path.unlink()
+        assert refusal(copied).startswith(f"{recorded} is not ")
+        os.mkfifo(path)
+        assert refusal(copied).startswith(f"{recorded} is not ") or "machine" in str(recorded)
+        path.unlink()
+        path.write_bytes(whole)
+    assert Classifier(copied)
+
+
+def test_what_it_was_made_of_is_of_one_run(copied: Path) -> None:
+    """Whichever entry of ``dvc.lock`` another run has written, of all behind an answer."""
+    lock = lock_of(copied)
+    for name, stage in lock.items():
+        for entry in (*stage["deps"], *stage["outs"]):
+            own, entry["md5"] = entry["md5"], dvc_md5(ROOT / "dvc.yaml")
+            write_lock(copied, lock)
+            if name == "label":
+                assert Classifier(copied)
+            else:
+                assert re.search("dvc.lock is of two runs|not what dvc.lock", refusal(copied)), name
+            entry["md5"] = own
+
+
+def test_other_data_of_the_same_sizes_split_alone(copied: Path) -> None:
+    path, before = made(copied).images, lock_of(copied)
+    save(path, np.load(path)[::-1])
+    write_lock(copied, before | {"split": lock_of(copied)["split"]})
+    line = f"{copied / 'dvc.lock'} is of two runs, with two data/train/images.npy: make repro"
+    assert refusal(copied) == line
+
+
+def test_a_folder_is_as_its_files(copied: Path) -> None:
+    """An output may be a folder of which other stages read a file, or the other way round."""
+    paths, lock = made(copied), lock_of(copied)
+    folder = {"path": "data/train", "md5": dvc_md5(copied / "data/train")}
+    lock["split"]["outs"] = [folder, *lock["split"]["outs"][2:]]
+    write_lock(copied, lock)
+    assert Classifier(copied)
+    # Those who read it have read another.
+    save(paths.labels, np.load(paths.labels)[::-1])
+    folder["md5"] = dvc_md5(copied / "data/train")
+    write_lock(copied, lock)
+    assert refusal(copied).startswith(f"{paths.labels} is not what dvc.lock records")
+    lock = lock_of(copied)
+    lock["train_machine"]["deps"] = [folder]
+    write_lock(copied, lock)
+    assert Classifier(copied)
+    folder["md5"] = dvc_md5(copied / "dvc.yaml")
+    write_lock(copied, lock)
+    assert refusal(copied).startswith(f"{copied / 'data/train'} is not what dvc.lock records")
+
+
+def test_a_part_of_what_lies_behind_is_of_the_whole(copied: Path) -> None:
+    labels, lock = copied / "data/mnist/labels.npy", lock_of(copied)
+    save(labels, np.arange(9))
+    lock["fetch"]["outs"] = [{"path": "data/mnist", "md5": dvc_md5(labels.parent)}]
+    lock["split"]["deps"] = lock["fetch"]["outs"]
+    (part,) = lock["check_data"]["deps"] = [
+        {"path": "data/mnist/labels.npy", "md5": dvc_md5(labels)}
+    ]
+    write_lock(copied, lock)
+    assert Classifier(copied)
+    part["md5"] = dvc_md5(ROOT / "dvc.yaml")
+    write_lock(copied, lock)
+    assert refusal(copied).startswith(f"{labels} is not what dvc.lock records")
+
+
+def test_what_dvc_ignores_is_no_part_of_a_folder(copied: Path) -> None:
+    left = made(copied).machine.parent / ".DS_Store"
+    left.touch()
+    assert "is not what dvc.lock records" in refusal(copied)
+    shutil.copy(ROOT / ".dvcignore", copied)
+    assert Classifier(copied)
+
+
+def test_what_is_recorded_of_a_stage_that_is_no_more_is_nothing(copied: Path) -> None:
+    lock = lock_of(copied)
+    old = [entry | {"md5": dvc_md5(ROOT / "dvc.yaml")} for entry in lock["split"]["outs"]]
+    write_lock(copied, lock | {"split_of_old": {"outs": old}})
+    assert Classifier(copied)
+    del lock["split"]
+    write_lock(copied, lock)
+    assert refusal(copied).startswith(f"{copied / 'dvc.lock'} records nothing of data/train/")
+
+
+def test_code_that_looks_at_pictures_is_what_has_looked_at_the_training_images(
+    copied: Path,
+) -> None:
+    lock = lock_of(copied)
+    for path in classify.CODE:
+        name = path.relative_to(ROOT).as_posix()
+        for md5, is_own in ((dvc_md5(path), True), (dvc_md5(ROOT / "dvc.yaml"), False)):
+            # Other code may be edited.
+            code = [{"path": name, "md5": md5}, {"path": "stages/data/split.py", "md5": "0" * 32}]
+            train = {"deps": lock["train_machine"]["deps"] + code}
+            write_lock(copied, lock | {"train_machine": lock["train_machine"] | train})
+            if is_own:
+                assert Classifier(copied)
+            else:
+                assert refusal(copied).startswith(f"{path} is not what dvc.lock records")
+
+
+def test_the_code_that_looks_at_pictures_is_recorded() -> None:
+    stages = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
+    deps = {dep["path"] for dep in stages["train_machine"]["deps"]}
+    assert {path.relative_to(ROOT).as_posix() for path in classify.CODE} <= deps
+
+
+BROKEN = {
+    "none": None,
+    "empty": "",
+    "a list": "- 1",
+    "without stages": "schema: 2.0",
+    "without an MD5": "stages: {split: {outs: [{path: data/train/images.npy}]}}",
+    "half": "stages:\n  split:\n    outs: [",
+    "conflict": "<<<<<<< HEAD\nstages: {}\n=======\nstages: {}\n>>>>>>> main\n",
+    "bytes": "\0",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml"])
+def test_a_pipeline_that_cannot_be_read_is_told(
+    root: Path, tmp_path: Path, name: str, content: str | None
+) -> None:
+    for other in ("dvc.lock", "dvc.yaml"):
+        shutil.copy(root / other, tmp_path)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    assert refusal(tmp_path).startswith(f"{tmp_path / name} ")
 
 
 @pytest.mark.parametrize("where", ["", "folder", "file/x.png"])
@@ -455,6 +638,7 @@ def test_a_dollar_in_the_name_of_a_class_is_a_dollar(
 ) -> None:
     called = {"noun": "image", "names": {str(label): r"$\frac$" for label in range(10)}}
     made(copied).classes.write_text(json.dumps(called))
+    write_lock(copied, lock_of(copied))
     picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
     main((picture,), out=tmp_path / "x.png", root=copied)
     assert (tmp_path / "x.png").is_file()
@@ -474,8 +658,61 @@ def test_the_others_are_answered_before_a_mistake_is_told(
         "1.png",
         "2.png",
         "out-1.png",
-        "out-2.png",
+        "out-3.png",
     }
+
+
+def test_each_drawing_is_of_the_picture_in_its_place(
+    tmp_path: Path,
+    root: Path,
+    whole: NDArray[np.uint8],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, two = (save_page(tmp_path / f"{i}.png", page(whole[:i], i)) for i in (1, 2))
+    alone = {path: tmp_path / f"alone-{path.name}" for path in (one, two)}
+    for path, out in alone.items():
+        main((path,), out=out, root=root)
+    printed = capsys.readouterr().out.splitlines()
+    main((two, one, two), out=tmp_path / "out.png", root=root)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [str(two), *printed[1:], str(one), printed[0], str(two), *printed[1:]]
+    for number, path in enumerate((two, one, two), 1):
+        assert (tmp_path / f"out-{number}.png").read_bytes() == alone[path].read_bytes()
+    main((two, one, two), as_json=True, out=tmp_path / "out.png", root=root)
+    records = json.loads(capsys.readouterr().out)
+    assert {path: len(digits) for path, digits in records.items()} == {str(two): 2, str(one): 1}
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_what_is_read_is_not_drawn_over(
+    tmp_path: Path,
+    copied: Path,
+    whole: NDArray[np.uint8],
+    link: Callable[[Path, Path], None] | None,
+) -> None:
+    picture = save_page(tmp_path / "page.png", page(whole[:1], 1))
+    for path in (picture, *made(copied)):
+        out, before = path, path.read_bytes()
+        if link:
+            out = tmp_path / f"to-{path.parent.name}-{path.name}"
+            link(path, out)
+        with pytest.raises(UserError) as caught:
+            main((picture,), out=out, root=copied)
+        assert str(caught.value) == f"{path} would be drawn over: name another file by --out"
+        assert path.read_bytes() == before
+
+
+def test_a_numbered_drawing_is_none_of_the_pictures(
+    tmp_path: Path, root: Path, whole: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = (save_page(tmp_path / f"x-{i}.png", page(whole[:i], i)) for i in (1, 2))
+    for files in ((one, two), (two, one), (tmp_path / "none.png", two)):
+        with pytest.raises(UserError, match="would be drawn over"):
+            main(files, out=tmp_path / "x.png", root=root)
+    assert set(tmp_path.iterdir()) == {one, two}
+    assert not capsys.readouterr().out
+    # Of one picture, the drawing has no number.
+    main((one,), out=tmp_path / "x.png", root=root)
 
 
 def run(*command: str, **surroundings: str) -> tuple[int, str, str]:
@@ -495,6 +732,21 @@ def test_the_command_ends_with_one_line_and_1(tmp_path: Path, root: Path) -> Non
     path = str(tmp_path / "-none $HOME.jpg")
     command = [sys.executable, "-m", "predict", f"--root={root}", "--", path]
     assert run(*command) == (1, "", f"{path}: there is no such file\n")
+    told = run(*command, LOKY_MAX_CPU_COUNT="abc")
+    assert told == (1, "", "LOKY_MAX_CPU_COUNT is 'abc', but should be a whole number above 0\n")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, root: Path) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    status, _, told = run(
+        sys.executable, "-m", "predict", f"--root={root}", str(pipe), "/dev/zero", os.devnull
+    )
+    assert status == 1
+    assert told == "".join(
+        f"{path}: is no file, but a pipe or a device: save the picture to a file\n"
+        for path in (pipe, "/dev/zero", os.devnull)
+    )
 
 
 NAMES = [
