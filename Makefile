@@ -1,7 +1,7 @@
 # make repro   run the pipeline on the full MNIST; first pull what the default remote has of it
 # make push    share what is computed here through the default remote
 # make test    run the tests
-# make verify  remove what a kill or a failing disk has damaged; repro makes it again
+# make verify  mend what a kill or a failing disk has damaged, or remove it: repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make compare what differs from BASE (main), as Markdown for a pull request: compare.md
 # make merge   BRANCH into this one; the results that both changed are made again

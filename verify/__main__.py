@@ -1,4 +1,4 @@
-"""Remove what a kill or a failing disk has damaged, so that ``dvc repro`` makes it again.
+"""Mend what a kill or a failing disk has damaged, or remove it: ``dvc repro`` makes it again.
 
 DVC trusts a file whose time and mode are as it left them, and writes two files in place,
 ``dvc.lock`` and ``.dvc/tmp/rwlock``. In its cache, the name of a file is the MD5 of its content;
@@ -6,15 +6,18 @@ that of a run that it remembers, the SHA-256 of what is in it.
 """
 
 import hashlib
+import itertools
 import json
-import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
+from dvc.output import Output
+from dvc.repo import Repo, lock_repo
 from dvc.schema import COMPILED_LOCK_FILE_STAGE_SCHEMA
+from dvc.stage import Stage
 from dvc.stage.cache import _get_cache_hash
 from dvc.utils.serialize import parse_yaml
 from voluptuous import Invalid
@@ -67,25 +70,56 @@ def is_lock(repo: Repo, path: Path) -> bool:
     return True
 
 
-def main() -> None:
-    """Remove and name what is damaged, then copy the rest from the cache to its place again."""
-    with Repo() as repo:
-        cached = [path for path in Path(repo.cache.local.path).rglob("*") if path.is_file()]
-        damaged = [path for path in sorted(cached) if is_damaged(path)]
-        runs = sorted(Path(repo.stage_cache.cache_dir).glob("??/*/*"))
-        damaged += [run for run in runs if not is_run(run)]
-        # Where DVC was killed while it copied.
-        damaged += set(Path(repo.cache.local_cache_dir).rglob(".*.tmp")) - set(damaged)
-        rwlock, lock = Path(repo.tmp_dir, "rwlock"), Path(repo.root_dir, "dvc.lock")
-        damaged += [rwlock] if rwlock.exists() and not is_json(rwlock) else []
-        damaged += [] if is_lock(repo, lock) else [lock]
+def remove_damaged(repo: Repo) -> None:
+    """Remove and name what is damaged among DVC's own files: none of them is worth anything."""
+    cached = [path for path in Path(repo.cache.local.path).rglob("*") if not path.is_dir()]
+    damaged = [path for path in sorted(cached) if is_damaged(path)]
+    runs = sorted(Path(repo.stage_cache.cache_dir).glob("??/*/*"))
+    damaged += [run for run in runs if not is_run(run)]
+    # Where DVC was killed while it copied.
+    damaged += set(Path(repo.cache.local_cache_dir).rglob(".*.tmp")) - set(damaged)
+    rwlock, lock = Path(repo.tmp_dir, "rwlock"), Path(repo.root_dir, "dvc.lock")
+    damaged += [rwlock] if rwlock.exists() and not is_json(rwlock) else []
+    damaged += [] if is_lock(repo, lock) else [lock]
     for path in damaged:
         print(f"damaged: {path}")
         path.unlink()
-    # What the cache has no longer stays as it is, and `dvc repro` makes it again.
-    command = ["dvc", "checkout", "--relink", "--force", "--quiet"]
-    subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+
+
+def mend(stage: Stage, out: Output) -> None:
+    """Give the cache what the workspace has of an output, then the workspace what the cache has.
+
+    The cache takes each file under the name of its content, also one that is not as recorded, so
+    that nothing is lost. What neither has stays as it is, and ``dvc repro`` makes it again.
+    """
+    for path in Path(out.fs_path).rglob("*"):
+        # Its object was damaged: DVC takes no folder that holds such a link.
+        if path.is_symlink() and not path.exists():
+            path.unlink()
+    stage.commit(filter_info=out.fs_path, allow_missing=True, relink=False)
+    if not out.changed_cache():
+        for path in itertools.chain(*stage.checkout(filter_info=out.fs_path).values()):
+            print(f"mended: {path}")
+
+
+def main() -> None:
+    """Remove what is damaged, and make a whole copy of what is whole elsewhere."""
+    with Repo() as repo, lock_repo(repo):
+        remove_damaged(repo)
+        # What DVC knows of files by their times.
+        repo.state.hashes.clear()
+        for stage in repo.index.stages:
+            for out in stage.outs:
+                if not out.use_cache or not out.hash_info:
+                    continue
+                try:
+                    mend(stage, out)
+                except OSError as error:
+                    print(f"unreadable: {out}: {error.strerror}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except DvcException as error:
+        sys.exit(str(error))
