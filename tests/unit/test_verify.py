@@ -196,7 +196,7 @@ def test_what_a_stage_is_writing_is_left_alone(made: dict[str, Path]) -> None:
     rwlock = Path(".dvc/tmp/rwlock")
     stage = {"pid": os.getppid(), "cmd": "dvc repro"}
     rwlock.write_text(json.dumps({"write": {str(Path("file").absolute()): stage}}))
-    with pytest.raises(LockError, match=f"blocked by.*{os.getppid()}"):
+    with pytest.raises(LockError, match=f"blocked by:\\s+.PID {os.getppid()}"):
         main()
     assert Path("file").read_text() == "half"
     rwlock.unlink()
