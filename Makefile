@@ -37,10 +37,12 @@ check: .venv/.installed
 
 # A branch may have any name, so that neither make nor the shell must read it.
 compare: .venv/.installed
+	@$(if $(value BASE),,$(error name a revision: make compare BASE=main))
 	@python -m compare '$(subst ','\'',$(value BASE))'
 
 # In a rebase, a cherry-pick or a stash, git says how it goes on.
 merge: .venv/.installed
+	@$(if $(value BRANCH),,$(error name a branch: make merge BRANCH=main))
 	@python -m merge -- '$(subst ','\'',$(value BRANCH))'
 	@$(MAKE) --no-print-directory repro
 	@git add --all dvc.lock reports
