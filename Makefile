@@ -27,7 +27,7 @@ test: .venv/.installed
 	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 verify: .venv/.installed
-	@python -m verify
+	@python -m tools.verify
 
 check: .venv/.installed
 	ruff format --check
@@ -38,7 +38,7 @@ check: .venv/.installed
 # A branch may have any name, so that neither make nor the shell must read it.
 compare: .venv/.installed
 	@$(if $(value BASE),,$(error name a revision: make compare BASE=main))
-	@python -m compare '$(subst ','\'',$(value BASE))'
+	@python -m tools.compare '$(subst ','\'',$(value BASE))'
 
 # In a rebase, a cherry-pick or a stash, git says how it goes on.
 merge: .venv/.installed

@@ -13,8 +13,8 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from compare.__main__ import code
 from tests.support.clone import Clone
+from tools.compare import code
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
@@ -28,7 +28,7 @@ def workspace(clone: Clone) -> Iterator[Clone]:
 
 def compare(clone: Clone, base: str = "main") -> str:
     """The report on the clone's workspace."""
-    clone.run("python", "-m", "compare", base)
+    clone.run("python", "-m", "tools.compare", base)
     return (clone.folder / "compare.md").read_text()
 
 

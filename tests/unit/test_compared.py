@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from compare.__main__ import main
 from stages.common.errors import UserError
 from tests.support import ROOT
+from tools.compare import main
 
 FILES = {
     "dvc.yaml": """

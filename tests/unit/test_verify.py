@@ -11,7 +11,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo
 
 from tests.support.clone import md5
-from verify.__main__ import main
+from tools.verify import main
 
 # A file, and a folder with a folder in it.
 STAGE = """

@@ -1,7 +1,7 @@
 """What differs between a revision and the workspace, as Markdown for a pull request.
 
-``python -m compare main`` writes ``compare.md``, and its pictures into ``compare_plots/``. Outside
-of the graph: no stage reads them.
+``python -m tools.compare main`` writes ``compare.md``, and its pictures into ``compare_plots/``.
+Outside of the graph: no stage reads them.
 """
 
 import json
