@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,30 +45,13 @@ def parse_run(content: bytes, key: str, name: str) -> Any:
     return run if names == (key, name) else None
 
 
-def is_run(path: Path) -> bool:
-    """Whether a file is a run that DVC remembers."""
+def is_unreadable(read: Callable[[], object]) -> bool:
+    """Whether reading a file fails, or DVC does not take what is in it."""
     try:
-        return parse_run(path.read_bytes(), path.parent.name, path.name) is not None
-    except OSError:
-        return False
-
-
-def is_json(path: Path) -> bool:
-    """Whether a file is JSON."""
-    try:
-        json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def is_lock(repo: Repo, path: Path) -> bool:
-    """Whether DVC can read its lock file, or there is none."""
-    try:
-        Lockfile(repo, str(path)).load()
-    except DvcException:
-        return False
-    return True
+        read()
+    except (OSError, ValueError, DvcException):
+        return True
+    return False
 
 
 def remove_damaged(repo: Repo) -> None:
@@ -75,12 +59,19 @@ def remove_damaged(repo: Repo) -> None:
     cached = [path for path in Path(repo.cache.local.path).rglob("*") if not path.is_dir()]
     damaged = [path for path in sorted(cached) if is_damaged(path)]
     runs = sorted(Path(repo.stage_cache.cache_dir).glob("??/*/*"))
-    damaged += [run for run in runs if not is_run(run)]
+    damaged += [
+        run
+        for run in runs
+        if is_unreadable(run.read_bytes)
+        or parse_run(run.read_bytes(), run.parent.name, run.name) is None
+    ]
     # Where DVC was killed while it copied.
     damaged += set(Path(repo.cache.local_cache_dir).rglob(".*.tmp")) - set(damaged)
     rwlock, lock = Path(repo.tmp_dir, "rwlock"), Path(repo.root_dir, "dvc.lock")
-    damaged += [rwlock] if rwlock.exists() and not is_json(rwlock) else []
-    damaged += [] if is_lock(repo, lock) else [lock]
+    if rwlock.exists() and is_unreadable(lambda: json.loads(rwlock.read_bytes())):
+        damaged.append(rwlock)
+    if is_unreadable(Lockfile(repo, str(lock)).load):
+        damaged.append(lock)
     for path in damaged:
         print(f"damaged: {path}")
         path.unlink()

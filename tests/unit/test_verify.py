@@ -18,6 +18,7 @@ STAGE = """
 stages:
   make:
     cmd: mkdir -p data/in && echo one > file && echo two > data/two && echo three > data/in/three
+    deps: [input]
     outs: [file, data]
 """
 FILES = {"file": "one\n", "data/two": "two\n", "data/in/three": "three\n"}
@@ -45,6 +46,7 @@ def made(
         patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
         patch.chdir(tmp_path_factory.mktemp("repository"))
         Path("dvc.yaml").write_text(STAGE)
+        Path("input").touch()
         with Repo.init(no_scm=True) as repo, repo.config.edit() as config:
             config["cache"]["type"] = request.param
         with Repo() as repo:
@@ -201,4 +203,34 @@ def test_what_a_stage_is_writing_is_left_alone(made: dict[str, Path]) -> None:
     assert Path("file").read_text() == "half"
     rwlock.unlink()
     main()
+    assert is_whole(made)
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", ".dvc/tmp/rwlock"])
+def test_what_dvc_has_written_half_is_removed(made: dict[str, Path], name: str) -> None:
+    content = Path("dvc.lock").read_text()
+    # Within a word, which is no YAML.
+    half = content[: content.rindex("hash: md5") + 2] if name == "dvc.lock" else '{"'
+    Path(name).write_text(half)
+    main()
+    assert not Path(name).exists() or name == ".dvc/tmp/rwlock"
+    # What DVC remembers of the run has what the file had.
+    run()
+    assert Path("dvc.lock").read_text() == content
+    assert is_whole(made)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"- 1", None])
+def test_a_damaged_run_is_removed(
+    made: dict[str, Path], content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = Path(".dvc/cache/runs").resolve().glob("??/*/*")
+    was = path.read_bytes()
+    path.write_bytes(was.replace(b"md5: ", b"md5: 0", 1) if content is None else content)
+    main()
+    assert capsys.readouterr().out == f"damaged: {path}\n"
+    assert not path.exists()
+    path.write_bytes(was)
+    main()
+    assert capsys.readouterr().out == ""
     assert is_whole(made)
