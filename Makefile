@@ -1,7 +1,7 @@
 # make repro   run the pipeline on the full MNIST; first pull what the default remote has of it
 # make push    share what is computed here through the default remote
 # make test    run the tests
-# make verify  remove what a kill or a failing disk has damaged; repro makes it again
+# make verify  mend what a kill or a failing disk has damaged, or remove it: repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make compare what differs from BASE (main), as Markdown for a pull request: compare.md
 # make merge   BRANCH into this one; the results that both changed are made again
@@ -29,7 +29,7 @@ test: .venv
 	.venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 verify: .venv
-	@.venv/bin/python -m verify
+	@.venv/bin/python -m tools.verify
 
 check: .venv
 	.venv/bin/ruff format --check
@@ -39,7 +39,8 @@ check: .venv
 
 # A branch may have any name, so that neither make nor the shell must read it.
 compare: .venv
-	@.venv/bin/python -m compare '$(subst ','\'',$(value BASE))'
+	@$(if $(value BASE),,$(error name a revision: make compare BASE=main))
+	@.venv/bin/python -m tools.compare '$(subst ','\'',$(value BASE))'
 
 # In a rebase, a cherry-pick or a stash, git says how it goes on.
 merge: .venv

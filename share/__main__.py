@@ -28,7 +28,7 @@ from dvc_objects.fs.local import localfs
 from dvc_objects.fs.utils import as_atomic
 from fsspec.callbacks import Callback
 
-from verify.__main__ import is_damaged, parse_run
+from tools.verify import is_damaged, parse_run
 
 # A run that DVC remembers takes a few kB; a foreign file may have any size.
 RUN_BYTES = 2**20

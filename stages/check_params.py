@@ -345,8 +345,12 @@ def main(params: Path, checked: Path, schema: Path) -> None:
 
     Raises:
         UserError: Values are missing, unknown, of another type or out of range: for each a line
-            that names the key, the value and what is allowed.
+            that names the key, the value and what is allowed. Or DVC cannot keep results in this
+            folder.
     """
+    # It takes the path of its cache for a format string.
+    if not {"{", "}"}.isdisjoint(str(Path.cwd())):
+        raise UserError(f"DVC cannot work below a folder with a brace in its name: {Path.cwd()}")
     # First, so that an editor has it while the file is wrong.
     schema.write_text(json.dumps(Params.model_json_schema(), indent=2) + "\n", encoding="utf-8")
     try:

@@ -2,7 +2,10 @@
 
 import json
 import re
+import subprocess
 import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import reduce
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +17,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from stages.data.sources import Mnist
 from tests.support import ROOT
-from tests.support.dag import NAMES, edges
+from tests.support.dag import NAMES, edges, stages
 from tests.support.documents import section
 
 
@@ -98,6 +101,70 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 def test_every_link_leads_somewhere(path: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+TRACKED = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+).stdout.splitlines()
+OUTS = [str(out.def_path) for stage in stages().values() for out in stage.outs]
+# Files, folders, outputs, all with what is above them.
+PATHS = {str(at) for path in (*TRACKED, *OUTS) for at in (Path(path), *Path(path).parents)}
+SUFFIXES = {Path(path).suffix for path in TRACKED} - {""}
+
+
+def code_spans(text: str) -> Iterator[str]:
+    """Yield the words of a document's, or a template's, code spans, but what a template fills."""
+    prose = re.sub(r"^```.*?^```|{[{%].*?[%}]}", "", text, flags=re.M | re.S)
+    for span in re.findall(r"`([^`\n]+)`", prose):
+        yield from re.findall(r"(?<!\S)[\w./*-]+(?!\S)", span)
+
+
+def is_named_right(word: str) -> bool:
+    """Whether there is what a word of code names, if that is a path, a module or a constant."""
+    path = word.strip("/")
+    if re.fullmatch(r"(stages|tests|tools)(\.\w+)+", path):
+        path = path.replace(".", "/")
+        return not {path, f"{path}.py", f"{Path(path).parent}.py"}.isdisjoint(PATHS)
+    if constant := re.fullmatch(r"([a-z_]+)\.([A-Z_]+)", path):
+        found = [ROOT / at for at in TRACKED if Path(at).name == f"{constant[1]}.py"]
+        return any(re.search(rf"^{constant[2]}\b", at.read_text(), re.M) for at in found)
+    is_path = Path(path).suffix in SUFFIXES
+    if not is_path and ("/" not in path or path.split("/")[0] not in PATHS):
+        return True
+    # Capitals stand for any name; a document may leave out folders above.
+    pattern = path if path in PATHS else re.sub(r"\b[A-Z]{3,}\b", "*", path)
+    if any(fnmatch(at, pattern) or fnmatch(at, f"*/{pattern}") for at in PATHS):
+        return True
+    ignored = ["git", "check-ignore", "--quiet", path]
+    # What users bring, and what git ignores, as what `make compare` writes.
+    return path.startswith("data/pictures/") or (
+        not path.startswith(("data/", "reports/"))
+        and subprocess.run(ignored, cwd=ROOT, check=False).returncode == 0
+    )
+
+
+DESCRIBED = [
+    *(str(path.relative_to(ROOT)) for path in DOCUMENTS),
+    *(path for path in TRACKED if re.fullmatch(r"benchmarks/.*\.md", path)),
+    "stages/report/pages/model_card/model_card.md.jinja",
+]
+
+
+@pytest.mark.parametrize("path", DESCRIBED)
+def test_every_file_that_it_names_exists(path: str) -> None:
+    words = list(code_spans((ROOT / path).read_text()))
+    assert [word for word in words if not is_named_right(word)] == []
+
+
+def test_every_test_that_holds_a_promise_exists() -> None:
+    rows = re.findall(r"^\| .+ \|$", (ROOT / "docs" / "trust.md").read_text(), re.M)
+    promises = [row.split(" | ")[-1] for row in rows if row.count("|") == 5][2:]
+    assert len(promises) > 10
+    tests = {Path(path).stem for path in TRACKED if path.startswith("tests/")}
+    for held_by in promises:
+        named = re.findall(r"`(\w+)`", held_by)
+        assert named
+        assert set(named) <= tests
 
 
 def test_the_example_of_a_test_passes_for_the_model_it_is_of(

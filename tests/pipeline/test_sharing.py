@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from tests.support.clone import Clone, md5
 from tests.support.documents import section
-from verify.__main__ import parse_run
+from tools.verify import parse_run
 
 # No other test may use it: DVC would remember it.
 EDIT = {"binary__thresholds__precision": 0.83}

@@ -1,21 +1,27 @@
 """What differs between a revision and the workspace, as Markdown for a pull request.
 
-``python -m compare main`` writes ``compare.md``, and its pictures into ``compare_plots/``. Outside
-of the graph: no stage reads them.
+``python -m tools.compare main`` writes ``compare.md``, and its pictures into ``compare_plots/``.
+Outside of the graph: no stage reads them.
 """
 
 import json
+import logging
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import tyro
 import vl_convert
+from dvc.exceptions import DvcException
+from dvc.render.convert import to_json
+from dvc.render.match import match_defs_renderers
+from dvc.repo import Repo
 
 from stages.common.errors import UserError
 
@@ -24,31 +30,20 @@ REPORT, PICTURES = Path("compare.md"), Path("compare_plots")
 WORKSPACE = "workspace"
 
 
-def dvc(*command: str) -> Any:
-    """What a command of DVC prints as JSON.
+def check(errors: dict[str, Any], base: str) -> None:
+    """Check that DVC could read all files of one kind, of both revisions.
 
     Raises:
-        UserError: It failed, and said why.
+        UserError: It could not. What the base has not counts as none.
     """
-    # Not the ``dvc`` of the path, which may be another.
-    call = [sys.executable, "-m", "dvc", *command]
-    done = subprocess.run(call, capture_output=True, encoding="utf-8", check=False)
-    if done.returncode:
-        raise UserError(done.stderr.partition("\n")[0].removeprefix("ERROR: "))
-    return json.loads(done.stdout)
-
-
-def commit_of(branch: str) -> str:
-    """The commit that a branch of git is at.
-
-    Raises:
-        UserError: There is no such branch.
-    """
-    call = ["git", "rev-parse", "--verify", f"refs/heads/{branch}"]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"there is no branch {branch!r}")
-    return done.stdout.strip()
+    for revision, of in errors.items():
+        for file, error in of.items() if isinstance(of, dict) else [("", of)]:
+            # Of dvc.yaml and what it takes with it, DVC's error has the name.
+            reason = f"cannot read {file}" if file else str(error).partition("\n")[0]
+            if revision == WORKSPACE:
+                raise UserError(f"{reason}: mend it, or run dvc repro")
+            if not isinstance(error, FileNotFoundError):
+                raise UserError(f"{base}: {reason}")
 
 
 def code(value: Any) -> str:
@@ -117,19 +112,20 @@ def images(name: str, files: dict[str, Path]) -> Iterator[str]:
         yield table([code(revision) for revision in contents], [cells])
 
 
-def plots(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """Yield the title and the pictures of each plot that differs, of ``dvc plots diff``."""
-    for number, (title, entries) in enumerate(sorted(found.items()), 1):
+def plots(renderers: Iterable[Any]) -> Iterator[str]:
+    """Yield the title and the pictures of each plot that differs, of DVC's renderers."""
+    for number, renderer in enumerate(sorted(renderers, key=lambda each: each.name), 1):
         # Without the number, two names could become one.
-        name = f"{number}-{re.sub('[^A-Za-z0-9]+', '-', Path(title).stem)}"
-        if entries[0]["type"] == "vega":
+        name = f"{number}-{re.sub('[^A-Za-z0-9]+', '-', Path(renderer.name).stem)}"
+        entries = to_json(renderer)
+        if renderer.TYPE == "vega":
             drawn = [part for entry in entries for part in chart(name, entry["content"])]
         else:
             # DVC has the workspace first.
             files = {e["revisions"][0]: Path(e["url"]) for e in reversed(entries)}
             drawn = list(images(name, files))
         if drawn:
-            yield from (f"### {code(title)}", *drawn)
+            yield from (f"### {code(renderer.name)}", *drawn)
 
 
 def main(base: str, /) -> None:
@@ -140,24 +136,28 @@ def main(base: str, /) -> None:
             result that was not committed there counts as none.
 
     Raises:
-        UserError: There is no such revision, or a result is missing in the workspace.
+        UserError: There is no such revision, or a file of either cannot be read.
     """
+    if not base:
+        raise UserError("name a revision: make compare BASE=main")
     # A branch may have the name that DVC gives to the files as they are.
-    revision = commit_of(base) if base == WORKSPACE else base
-    with tempfile.TemporaryDirectory() as folder:
-        params = dvc("params", "diff", "--json", "--", revision)
-        metrics = dvc("metrics", "diff", "--json", "--", revision)
-        drawn = dvc("plots", "diff", "--json", "--out", folder, "--", revision, WORKSPACE)
-        unread = [error for error in drawn.get("errors", ()) if error["rev"] == WORKSPACE]
-        for shown in dvc("metrics", "show", "--json").values():
-            unread += [file for file in shown.get("data", {}).values() if "error" in file]
-        if unread:
-            raise UserError("some metrics or plots are missing or damaged: run dvc repro")
+    revision = f"refs/heads/{base}" if base == WORKSPACE else base
+    with tempfile.TemporaryDirectory() as folder, Repo() as repo:
+        params = repo.params.diff(revision, WORKSPACE)
+        check(params.get("errors", {}), base)
+        metrics = repo.metrics.diff(revision, WORKSPACE)
+        check(metrics.get("errors", {}), base)
+        # DVC writes there that something was not read, but not what.
+        with redirect_stderr(StringIO()):
+            found = repo.plots.diff(revs=[revision, WORKSPACE])
+        drawn = match_defs_renderers(found, folder, repo.plots.templates_dir)
+        for _, of_sources, of_definitions in drawn:
+            check({**of_definitions, **of_sources}, base)
         shutil.rmtree(PICTURES, ignore_errors=True)
         sections = {
-            "Parameters": list(values(params, base)),
-            "Metrics": list(values(metrics, base)),
-            "Plots": list(plots(drawn["data"])),
+            "Parameters": list(values(params.get("diff", {}), base)),
+            "Metrics": list(values(metrics.get("diff", {}), base)),
+            "Plots": list(plots(renderer for renderer, *_ in drawn)),
         }
     blocks = [f"# This branch against {code(base)}"]
     for title, section in sections.items():
@@ -170,7 +170,9 @@ def main(base: str, /) -> None:
 
 
 if __name__ == "__main__":
+    # What DVC warns of is told by an error.
+    logging.disable()
     try:
         tyro.cli(main)
-    except UserError as error:
+    except (UserError, DvcException) as error:
         sys.exit(str(error))

@@ -1,0 +1,236 @@
+"""make verify: what is whole anywhere is whole everywhere afterwards, and nothing whole is lost."""
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dvc.lock import LockError
+from dvc.repo import Repo
+
+from tests.support.clone import md5
+from tools.verify import main
+
+# A file, and a folder with a folder in it.
+STAGE = """
+stages:
+  make:
+    cmd: mkdir -p data/in && echo one > file && echo two > data/two && echo three > data/in/three
+    deps: [input]
+    outs: [file, data]
+"""
+FILES = {"file": "one\n", "data/two": "two\n", "data/in/three": "three\n"}
+
+
+def objects() -> dict[str, Path]:
+    """Where the cache has, or had, each file, and the list of those in the folder."""
+    with Repo() as repo:
+        tree = repo.stage.load_one(name="make").outs[1].get_obj()
+        assert tree is not None
+        names = {
+            "file": repo.stage.load_one(name="make").outs[0].hash_info.value,
+            "data": tree.hash_info.value,
+            **{"/".join(("data", *key)): of.value for key, _, of in tree},
+        }
+        return {path: Path(repo.cache.local.oid_to_path(name)) for path, name in names.items()}
+
+
+@pytest.fixture(scope="module", params=["copy", "hardlink", "symlink"])
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Path]]:
+    """A repository whose stage has run; its objects."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
+        patch.chdir(tmp_path_factory.mktemp("repository"))
+        Path("dvc.yaml").write_text(STAGE)
+        Path("input").touch()
+        with Repo.init(no_scm=True) as repo, repo.config.edit() as config:
+            config["cache"]["type"] = request.param
+        with Repo() as repo:
+            repo.reproduce()
+        yield objects()
+
+
+def run() -> int:
+    """How many stages ``dvc repro`` runs."""
+    with Repo() as repo:
+        return len(repo.reproduce())
+
+
+def damage(path: Path) -> None:
+    """Another byte, with the same size, mode and time, as a failing disk does."""
+    was = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(b"?" + path.read_bytes()[1:])
+    path.chmod(was.st_mode)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+def apart(path: Path) -> None:
+    """Make a file of the workspace no link to the cache, as where it was written."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+
+
+def is_whole(made: dict[str, Path]) -> bool:
+    return (
+        all(
+            Path(path).read_text() == made[path].read_text() == text for path, text in FILES.items()
+        )
+        and md5(made["data"]) == made["data"].parent.name + made["data"].stem
+    )
+
+
+HARMS: dict[str, Callable[[Path], None]] = {"damaged": damage, "missing": Path.unlink}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("paths", [["file"], ["data/two"], ["data"], ["file", *FILES, "data"]])
+def test_an_object_is_given_back_by_the_workspace(
+    made: dict[str, Path], paths: list[str], harm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in FILES:
+        apart(Path(path))
+    for path in set(paths):
+        HARMS[harm](made[path])
+    main()
+    named = {str(made[path]) for path in paths} if harm == "damaged" else set()
+    assert set(capsys.readouterr().out.splitlines()) == {f"damaged: {path}" for path in named}
+    assert is_whole(made)
+    assert run() == 0
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("paths", [["file"], ["data/two"], [*FILES]])
+def test_a_file_is_given_back_by_the_cache(
+    made: dict[str, Path], paths: list[str], harm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in paths:
+        apart(Path(path))
+        with Repo() as repo:
+            # So that DVC trusts its time.
+            repo.status()
+        HARMS[harm](Path(path))
+    main()
+    named = {path.split("/")[0] for path in paths}
+    assert set(capsys.readouterr().out.splitlines()) == {f"mended: {path}" for path in named}
+    assert is_whole(made)
+    assert run() == 0
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_each_gives_what_the_other_has_not(made: dict[str, Path], harm: str) -> None:
+    for path in FILES:
+        apart(Path(path))
+    with Repo() as repo:
+        repo.status()
+    HARMS[harm](Path("data/two"))
+    HARMS[harm](made["data/in/three"])
+    main()
+    assert is_whole(made)
+    assert run() == 0
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_what_is_whole_nowhere_is_made_again(made: dict[str, Path], path: str) -> None:
+    """Where the one is a link to the other, both are harmed at once."""
+    with Repo() as repo:
+        repo.checkout(relink=True, force=True)
+    damage(made[path])
+    if Path(path).read_text() == FILES[path]:
+        damage(Path(path))
+    others = {other: Path(other).read_text() for other in FILES if other != path}
+    main()
+    assert {other: Path(other).read_text() for other in others} == others
+    assert not made[path].exists()
+    assert run() == 1
+    assert is_whole(made)
+
+
+def test_an_edited_output_can_be_found_in_the_cache(made: dict[str, Path]) -> None:
+    apart(Path("file"))
+    Path("file").write_text("mine\n")
+    name = md5(Path("file"))
+    main()
+    assert is_whole(made)
+    assert (made["file"].parents[1] / name[:2] / name[2:]).read_text() == "mine\n"
+
+
+def test_what_the_stage_lacks_is_not_made_up(made: dict[str, Path]) -> None:
+    """Neither a run that was not recorded, nor one of which nothing is left, stops it."""
+    lock = Path("dvc.lock").read_text()
+    Path("dvc.lock").unlink()
+    main()
+    assert all(Path(path).read_text() == text for path, text in FILES.items())
+    Path("dvc.lock").write_text(lock)
+    for path in FILES:
+        Path(path).unlink()
+        made[path].unlink()
+    main()
+    assert run() == 1
+    assert is_whole(made)
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_mended(
+    made: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").unlink()
+    # Reading it fails, as from a bad sector.
+    Path("file").symlink_to("/proc/self/mem")
+    Path("data/two").unlink()
+    main()
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"unreadable: file: {os.strerror(errno.EIO)}",
+        "mended: data",
+    ]
+    Path("file").unlink()
+    main()
+    assert is_whole(made)
+
+
+def test_what_a_stage_is_writing_is_left_alone(made: dict[str, Path]) -> None:
+    Path("file").unlink()
+    Path("file").write_text("half")
+    rwlock = Path(".dvc/tmp/rwlock")
+    stage = {"pid": os.getppid(), "cmd": "dvc repro"}
+    rwlock.write_text(json.dumps({"write": {str(Path("file").absolute()): stage}}))
+    with pytest.raises(LockError, match=f"blocked by:\\s+.PID {os.getppid()}"):
+        main()
+    assert Path("file").read_text() == "half"
+    rwlock.unlink()
+    main()
+    assert is_whole(made)
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", ".dvc/tmp/rwlock"])
+def test_what_dvc_has_written_half_is_removed(made: dict[str, Path], name: str) -> None:
+    content = Path("dvc.lock").read_text()
+    # Within a word, which is no YAML.
+    half = content[: content.rindex("hash: md5") + 2] if name == "dvc.lock" else '{"'
+    Path(name).write_text(half)
+    main()
+    assert not Path(name).exists() or name == ".dvc/tmp/rwlock"
+    # What DVC remembers of the run has what the file had.
+    run()
+    assert Path("dvc.lock").read_text() == content
+    assert is_whole(made)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"- 1", None])
+def test_a_damaged_run_is_removed(
+    made: dict[str, Path], content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = Path(".dvc/cache/runs").resolve().glob("??/*/*")
+    was = path.read_bytes()
+    path.write_bytes(was.replace(b"md5: ", b"md5: 0", 1) if content is None else content)
+    main()
+    assert capsys.readouterr().out == f"damaged: {path}\n"
+    assert not path.exists()
+    path.write_bytes(was)
+    main()
+    assert capsys.readouterr().out == ""
+    assert is_whole(made)
