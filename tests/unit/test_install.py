@@ -1,5 +1,6 @@
 """``.venv`` is made of what ``requirements.txt`` pins, and no other is lost meanwhile."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -171,5 +172,18 @@ def test_what_is_no_folder_is_refused_in_a_line(folder: Path, tmp_path: Path, ki
     assert of_make.startswith("make: ***")
     assert sorted(target.rglob("*")) == before
     assert os.path.lexists(".venv")
-    git = ["git", "status", "--porcelain", "--untracked-files", ".venv", ".venv.old"]
-    assert subprocess.run(git, capture_output=True, check=True).stdout == b""
+    # Nor does git add it.
+    for name in (".venv", ".venv.old"):
+        subprocess.run(["git", "check-ignore", "--quiet", name], check=True)
+
+
+@pytest.mark.usefixtures("old")
+def test_of_two_at_once_one_waits() -> None:
+    with tool.PINS.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        other = subprocess.Popen(
+            [sys.executable, "-c", "from tools import install; install.main()"]
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=1)
+    assert other.wait(timeout=60) == 0

@@ -287,10 +287,25 @@ def test_a_run_that_fails_is_gone_on_with(project: Project) -> None:
     project.is_of("a", "i")
 
 
-def test_a_merge_by_lines_as_githubs_is_refused_by_the_workflow(project: Project) -> None:
+def of_workflow(name: str) -> tuple[str, ...]:
+    """The command of a step of the workflow, by a shell that stops at the first error."""
     workflow = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "compare.yml")
     steps = {step.get("name"): step for step in workflow["jobs"]["compare"]["steps"]}
-    check = ("bash", "-e", "-c", steps["dvc.lock is of one run"]["run"])
+    return ("sh", "-e", "-c", steps[name]["run"])
+
+
+@pytest.mark.parametrize("edit", [None, "reports/a.json", "reports/new.json", "dvc.lock"])
+def test_results_that_nobody_committed_are_refused_by_the_workflow(
+    project: Project, edit: str | None
+) -> None:
+    if edit:
+        project.write(edit, "other")
+    done = project.run(*of_workflow("The results are the committed ones"))
+    assert done.returncode == (1 if edit else 0)
+
+
+def test_a_merge_by_lines_as_githubs_is_refused_by_the_workflow(project: Project) -> None:
+    check = of_workflow("dvc.lock is of one run")
     project.write(".git/info/attributes", "* merge\n")
     project.git("merge", "--no-edit", "last")
     assert project.read("dvc.lock") == project.read("params.yaml")
