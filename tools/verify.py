@@ -83,8 +83,9 @@ def mend(stage: Stage, out: Output) -> None:
     The cache takes each file under the name of its content, also one that is not as recorded, so
     that nothing is lost. What neither has stays as it is, and ``dvc repro`` makes it again.
     """
-    for path in Path(out.fs_path).rglob("*"):
-        # Its object was damaged: DVC takes no folder that holds such a link.
+    root = Path(out.fs_path)
+    for path in (root, *root.rglob("*")):
+        # Its object was damaged. DVC cannot read a folder with a link to nothing.
         if path.is_symlink() and not path.exists():
             path.unlink()
     stage.commit(filter_info=out.fs_path, allow_missing=True, relink=False)

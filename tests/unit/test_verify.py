@@ -136,17 +136,35 @@ def test_each_gives_what_the_other_has_not(made: dict[str, Path], harm: str) -> 
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_what_is_whole_nowhere_is_made_again(made: dict[str, Path], path: str) -> None:
+def test_what_is_whole_nowhere_is_made_again(
+    made: dict[str, Path], path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Where the one is a link to the other, both are harmed at once."""
     with Repo() as repo:
         repo.checkout(relink=True, force=True)
     damage(made[path])
     if Path(path).read_text() == FILES[path]:
         damage(Path(path))
-    others = {other: Path(other).read_text() for other in FILES if other != path}
+    others = FILES.keys() - {path}
+    for other in others:
+        apart(Path(other))
+        made[other].unlink()
     main()
-    assert {other: Path(other).read_text() for other in others} == others
+    assert capsys.readouterr().out == f"damaged: {made[path]}\n"
     assert not made[path].exists()
+    for other in others:
+        assert Path(other).read_text() == made[other].read_text() == FILES[other]
+    assert run() == 1
+    assert is_whole(made)
+
+
+def test_a_folder_whose_list_is_nowhere_keeps_its_files(made: dict[str, Path]) -> None:
+    apart(Path("data/two"))
+    apart(Path("data/in/three"))
+    damage(Path("data/two"))
+    made["data"].unlink()
+    main()
+    assert Path("data/in/three").read_text() == FILES["data/in/three"]
     assert run() == 1
     assert is_whole(made)
 
