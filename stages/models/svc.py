@@ -32,6 +32,8 @@ from sklearn.svm import SVC
 from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import _ovr_decision_function
 
+# scikit-learn's own take 77 MB and 165 MB.
+SAVED = False
 # Images at once: their products with another image stay in the CPU's first cache.
 BLOCK = 4096
 # Images whose decisions are a task.
@@ -377,26 +379,29 @@ class Problem:
         # How far F had moved when the active images were chosen, at most.
         self.moved = 0.0
         self.has_looked_again = False
-        self.activate(n, np.empty((0, n), dtype=np.float32), np.full(n, -1))
+        self.activate(n)
 
-    def activate(self, n: int, values: NDArray[np.float32], slot: NDArray) -> None:
-        """Let the first ``n`` images be the active ones, of which some have rows."""
-        state, (with_row,) = self.state, np.nonzero(slot >= 0)
+    def activate(
+        self, n: int, slot: NDArray | None = None, values: NDArray[np.float32] | None = None
+    ) -> None:
+        """Let the first ``n`` images be the active ones; those of ``slot`` >= 0 have ``values``."""
+        state = self.state
         self.n = n
         self.columns = self.X[state.image[:n]].T.copy()
         self.active_squares = self.squares[state.image[:n]]
         self.F_then, self.alpha_then = state.F[:n].copy(), state.alpha[:n].copy()
-        n_slots = max(2, min(n, BYTES_OF_CACHE // (4 * n))) if n else 2
-        with_row = with_row[:n_slots]
+        n_slots = max(2, min(n, BYTES_OF_CACHE // (4 * max(n, 1))))
         self.rows = Rows(
             values=np.empty((n_slots, n), dtype=np.float32),
             slot=np.full(n, -1),
             owner=np.full(n_slots, -1),
-            next=np.array([len(with_row) % n_slots]),
+            next=np.zeros(1, dtype=np.intp),
         )
-        self.rows.values[: len(with_row)] = values
-        self.rows.slot[with_row] = np.arange(len(with_row))
-        self.rows.owner[: len(with_row)] = with_row
+        if slot is not None and values is not None:
+            (owner,) = np.nonzero(slot >= 0)
+            self.rows.values[: len(owner)], self.rows.owner[: len(owner)] = values, owner
+            self.rows.slot[owner] = np.arange(len(owner))
+            self.rows.next[0] = len(owner) % n_slots
 
     def move(self) -> float:
         """How far F has moved anywhere, since the active images were chosen, at most.
@@ -462,15 +467,18 @@ class Problem:
             state.mark[places] = self.moved
         up, low, F = state.up[:seen], state.low[:seen], state.F[:seen]
         gone = (up != low) & (np.where(up, F - bottom, -F - top) > 0)
-        left = seen - np.count_nonzero(gone)
+        left = seen - int(np.count_nonzero(gone))
         # The last one that stays takes the place of the first one that goes, and so on.
         order, holes = np.arange(seen), np.flatnonzero(gone[:left])
         fillers = (left + np.flatnonzero(~gone[left:]))[::-1]
         order[holes], order[fillers] = fillers, holes
         for array in state:
             array[:seen] = array[:seen][order]
-        slot = self.rows.slot[order[:left]] if seen == n else np.full(left, -1)
-        self.activate(left, self.rows.values[slot[slot >= 0]][:, order[:left]], slot)
+        if seen == n:
+            slot = self.rows.slot[order[:left]]
+            self.activate(left, slot, self.rows.values[slot[slot >= 0]][:, order[:left]])
+        else:
+            self.activate(left)
 
     def is_optimal(self) -> bool:
         """Whether all images are optimal, as the active ones are; else all are active again."""
@@ -490,7 +498,7 @@ class Problem:
             return True
         self.compute(n + np.flatnonzero(stays))
         self.moved, state.mark[:], state.noted[:n] = moved, moved, len(self.notes)
-        self.activate(n_all, np.empty((0, n_all), dtype=np.float32), np.full(n_all, -1))
+        self.activate(n_all)
         return False
 
     def solve(self) -> Solved:
@@ -567,9 +575,10 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
         gamma: The kernel's coefficient, or ``scale`` or ``auto``.
 
     Attributes:
-        svc_: The fitted :class:`~sklearn.svm.SVC`, but for ``support_vectors_``.
-        support_: (n_support, n_pixels), the support vectors.
         classes_: (n_classes,).
+        gamma_: The kernel's coefficient.
+        support_, support_vectors_, n_support_, dual_coef_, intercept_, n_iter_: scikit-learn's, but
+            the support vectors are whole numbers.
     """
 
     def __init__(self, C: float, gamma: float | str) -> None:
@@ -602,11 +611,11 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
         rows = rows[weights[:, rows].any(axis=0)]
         self.support_, self.support_vectors_ = rows, np.ascontiguousarray(X[rows])
         self.n_support_ = np.array([np.isin(rows, part).sum() for part in of_class])
-        self.weights_ = np.ascontiguousarray(weights[:, rows])
-        # Not -0.0.
-        self.intercept_ = 0.0 - np.array([each.rho for each in solved])
+        # Of two classes, scikit-learn's scores are the second one's.
+        sign = -1.0 if n_classes == 2 else 1.0
+        self.dual_coef_ = sign * np.ascontiguousarray(weights[:, rows])
+        self.intercept_ = -sign * np.array([each.rho for each in solved])
         self.n_iter_ = np.array([each.n_iter for each in solved])
-        self.n_images_ = len(y)
         return self
 
     def fit(self, X: NDArray, y: ArrayLike) -> "OneVsOneSVC":
@@ -616,14 +625,15 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
     def pairs(self, X: NDArray) -> NDArray[np.float64]:
         """For each pair of classes, (n, n_pairs): above 0 for the first one, else for the second.
 
-        Each is a sum in the order of the support vectors, on any machine.
+        Of two classes, it is above 0 for the second one. Each is a sum in the order of the support
+        vectors, on any machine.
         """
         n_classes = len(self.classes_)
         pair = np.zeros((n_classes, n_classes), dtype=np.intp)
         pair[np.triu_indices(n_classes, 1)] = np.arange(len(self.intercept_))
         others = [np.delete(row, k) for k, row in enumerate(pair + pair.T)]
         places = np.repeat(others, self.n_support_, axis=0)
-        squares, weights = sums_of_squares(self.support_vectors_), self.weights_.T.copy()
+        squares, weights = sums_of_squares(self.support_vectors_), self.dual_coef_.T.copy()
 
         def decide(images: NDArray) -> NDArray[np.float64]:
             images = np.ascontiguousarray(images)
@@ -652,43 +662,16 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
         """
         decisions = self.pairs(X)
         if len(self.classes_) == 2:
-            return -decisions[:, 0]
+            return decisions[:, 0]
         return _ovr_decision_function(decisions < 0, -decisions, len(self.classes_))
 
     def predict(self, X: NDArray) -> NDArray:
         """The class with the most votes, (n,); of several, the first."""
         decisions, n_classes = self.pairs(X), len(self.classes_)
+        if n_classes == 2:
+            return self.classes_[(decisions[:, 0] >= 0).astype(int)]
         votes = _ovr_decision_function(decisions <= 0, np.zeros_like(decisions), n_classes)
         return self.classes_[votes.argmax(axis=1)]
-
-    def plain(self) -> SVC:
-        """The fitted model as scikit-learn's own, which loads without this module."""
-        svc = SVC(C=self.C, gamma=self.gamma)
-        sign = -1.0 if len(self.classes_) == 2 else 1.0
-        learned = {
-            "_sparse": False,
-            "_gamma": np.float64(self.gamma_),
-            "_effective_probability": False,
-            "class_weight_": np.ones(len(self.classes_)),
-            "classes_": self.classes_,
-            "n_features_in_": self.support_vectors_.shape[1],
-            "shape_fit_": (self.n_images_, self.support_vectors_.shape[1]),
-            "fit_status_": 0,
-            "support_": self.support_.astype(np.int32),
-            "support_vectors_": self.support_vectors_.astype(np.float64),
-            "_n_support": self.n_support_.astype(np.int32),
-            "_probA": np.empty(0),
-            "_probB": np.empty(0),
-            "_dual_coef_": self.weights_,
-            "_intercept_": self.intercept_,
-            "dual_coef_": sign * self.weights_,
-            "intercept_": sign * self.intercept_,
-            "_num_iter": self.n_iter_.astype(np.int32),
-            "n_iter_": self.n_iter_.astype(np.int32),
-        }
-        for name, value in learned.items():
-            setattr(svc, name, value)
-        return svc
 
 
 class OneVsRestSVC(OneVsRestClassifier):
