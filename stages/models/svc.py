@@ -423,13 +423,15 @@ class Problem:
         (free,) = np.nonzero((state.alpha[:n] > 0) & (state.alpha[:n] < self.C))
         weights = state.alpha[free] * state.y[free]
         for noted in np.unique(state.noted[places]):
-            at = places[state.noted[places] == noted]
-            sums = state.bound[at]
-            self.add(self.notes[noted:], self.changes[noted:], at, sums)
-            state.bound[at] = sums
-            sums -= state.y[at]
-            self.add(state.image[free], weights, at, sums)
-            state.F[at] = sums
+            (of_same,) = np.nonzero(state.noted[places] == noted)
+            for part in gen_batches(len(of_same), BLOCK):
+                at = places[of_same[part]]
+                sums = state.bound[at]
+                self.add(self.notes[noted:], self.changes[noted:], at, sums)
+                state.bound[at] = sums
+                sums -= state.y[at]
+                self.add(state.image[free], weights, at, sums)
+                state.F[at] = sums
         state.noted[places] = len(self.notes)
 
     def add(self, images: NDArray, weights: NDArray, at: NDArray, sums: NDArray) -> None:
