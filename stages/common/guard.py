@@ -40,7 +40,6 @@ LIBRARY_OF = {
     "pydantic": "pydantic",
     "scipy": "scipy",
     "sklearn": "scikit-learn",
-    "sklearnex": "scikit-learn-intelex",
     "skops": "skops",
     "vl_convert": "vl-convert-python",
 }

@@ -5,7 +5,7 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
 
-PORTABLE = True
+SAVED = True
 
 
 def build(X: NDArray[Any], strategy: str) -> DummyClassifier:

@@ -26,8 +26,6 @@ from stages.models.saved import save_model
 from stages.parallel.workers import workers
 
 Cut = Literal["in_order", "stratified", "shuffled"]
-# The decimals of scores that agree on all machines, of a model that is not PORTABLE.
-ROUNDED = 2
 
 
 def cut_folds(
@@ -125,7 +123,7 @@ def fit(model: Any, y: NDArray, X: NDArray) -> Any:
 
 def solve_part(solve: Callable[[NDArray], Any], part: NDArray[np.bool_], X: NDArray) -> Any:
     """The solution of a problem that takes just a part of the images."""
-    return solve(X[part])
+    return solve(X if part.all() else X[part])
 
 
 def join(model: Any, solved: Sequence[Any]) -> BaseEstimator:
@@ -178,9 +176,7 @@ def out_of_fold_scores(
     return together
 
 
-def predictions(
-    model: Any, first: NDArray, test: NDArray, classes: NDArray, decimals: int
-) -> dict[str, NDArray]:
+def predictions(model: Any, first: NDArray, test: NDArray, classes: NDArray) -> dict[str, NDArray]:
     """What a model trained on all training images says.
 
     Args:
@@ -188,7 +184,6 @@ def predictions(
         first: The first training image, (1, 784).
         test: The test images, (n, 784).
         classes: (n_classes,), rising.
-        decimals: To how many ``first_scores`` are rounded.
 
     Returns:
         ``classes``; ``first_prediction`` (); ``first_scores`` (1,) for a yes-or-no question, else
@@ -204,7 +199,7 @@ def predictions(
     said = {
         "classes": classes,
         "first_prediction": model.predict(first)[0],
-        "first_scores": np.round(scores(model, first, classes).ravel(), decimals),
+        "first_scores": scores(model, first, classes).ravel(),
         "predictions": model.predict(test),
         "n_estimators": np.array(n_estimators),
         "n_problems": np.array(np.size(intercepts)),
@@ -231,9 +226,8 @@ def main(
 ) -> None:
     """Fit ``stages/models/{model}.py``, with the values of a section of ``params``.
 
-    For ``all`` images, write ``predictions.npz`` and, if its bytes are the same on any machine,
+    For ``all`` images, write ``predictions.npz`` and, if the model is to be saved,
     ``model.skops``; for each cut of folds, ``scores``, ``folds`` and ``classes`` as ``{cut}.npz``.
-    Scores that differ between machines are rounded.
     """
     X, y, test = as_rows(load(images)), np.asarray(load(labels)), as_rows(load(test_images))
     classes = np.unique(y)
@@ -251,13 +245,12 @@ def main(
     for name, folds in cuts.items():
         if folds is None:
             (trained,) = fitted[name]
-            said = predictions(trained, X[:1], test, classes, 4 if module.PORTABLE else ROUNDED)
+            said = predictions(trained, X[:1], test, classes)
             save_group(out / "predictions.npz", **said)
-            if module.PORTABLE:
+            if module.SAVED:
                 save_model(out / "model.skops", plain(trained))
         else:
             scored = out_of_fold_scores(fitted[name], X, folds, classes)
-            scored = scored if module.PORTABLE else np.round(scored, ROUNDED)
             save_group(out / f"{name}.npz", scores=scored, folds=folds, classes=classes)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-PORTABLE = True
+SAVED = True
 
 
 def build(X: NDArray[Any], n_estimators: int, seed: int) -> RandomForestClassifier:

@@ -137,7 +137,7 @@ def test_what_editors_and_file_managers_leave_runs_nothing(clone: Clone) -> None
             path.unlink()
 
 
-@pytest.mark.parametrize("library", ["matplotlib", "scikit-learn-intelex", "pillow", "scipy"])
+@pytest.mark.parametrize("library", ["matplotlib", "numba", "pillow", "scipy"])
 def test_another_version_of_a_library_concerns_the_stages_that_declare_it(
     clone: Clone, library: str
 ) -> None:

@@ -51,7 +51,6 @@ def machine() -> dict[str, Any]:
             {info["architecture"] for info in threadpool_info() if "scipy" in info["prefix"]}
         ),
         "numpy's features": [name for name in cpu.__cpu_dispatch__ if cpu.__cpu_features__[name]],
-        "accelerator": "sklearnex" in sys.modules,
     }
 
 

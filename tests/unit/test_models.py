@@ -19,15 +19,12 @@ from sklearn.model_selection import (
     cross_val_predict,
     cross_val_score,
 )
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
-from stages.common.errors import UserError
 from stages.common.folds import fold_numbers
 from stages.data.sources import Mnist
-from stages.models import dummy, fit, forest, sgd, svc
+from stages.models import dummy, fit, forest, sgd
 from stages.models.fit import cut_folds, fit_cuts, fit_each, out_of_fold_scores, predictions, scores
 
 # Not every fit on 600 digits converges; the figures are compared all the same.
@@ -283,15 +280,9 @@ def test_the_stage_is_scikit_learn_on_both_cuts_and_on_all(digits: Mnist, stage:
     np.testing.assert_array_equal(found["predictions.npz"]["predictions"], model.predict(test))
 
 
-def test_a_model_that_depends_on_the_machine_is_not_kept(stage: Any) -> None:
-    out, found = stage("svc", ["all"])
+def test_a_model_that_is_too_large_is_not_saved(stage: Any) -> None:
+    out, _ = stage("svc", ["all"])
     assert [path.name for path in out.iterdir()] == ["predictions.npz"]
-    (score,) = found["predictions.npz"]["first_scores"]
-    assert score == np.round(score, 2)
-    _, found = stage("svc", ["stratified"])
-    ours = found["stratified.npz"]["scores"]
-    np.testing.assert_array_equal(ours, np.round(ours, 2))
-    assert len(np.unique(ours)) > 50
 
 
 def test_a_model_that_is_not_trained_on_all_predicts_nothing(stage: Any) -> None:
@@ -332,7 +323,7 @@ def test_a_score_is_of_a_class_whatever_the_classes(
     assert found.shape == (len(y), len(digits_there))
     said = cross_val_predict(model, X, y, cv=StratifiedKFold(3))
     np.testing.assert_array_equal(classes[found.argmax(axis=1)], said)
-    answers = predictions(everything(model, X, y), X[:1], X, classes, 4)
+    answers = predictions(everything(model, X, y), X[:1], X, classes)
     assert answers["first_prediction"] == classes[answers["first_scores"].argmax()]
     np.testing.assert_array_equal(answers["classes"], classes)
 
@@ -358,55 +349,16 @@ def test_a_class_that_a_model_never_saw_is_never_its_answer(small: Mnist) -> Non
     np.testing.assert_array_equal(found.argmax(axis=1), model.predict(X))
 
 
-def test_predictions_of_the_svcs_are_scikit_learns(small: Mnist) -> None:
-    X, y = small
-    svcs = {
-        kind: svc.build(X, C=1.0, gamma="scale", multiclass=f"one_vs_{kind}")
-        for kind in ("one", "rest")
-    }
-    one = predictions(everything(svcs["one"], X, y), X[:1], X[300:], np.unique(y), 4)
-    plain = SVC().fit(X.astype(np.float64), y)
-    np.testing.assert_allclose(
-        one["first_scores"], plain.decision_function(X[:1].astype(np.float64))[0], atol=2e-3
-    )
-    assert one["first_prediction"] == plain.predict(X[:1])[0]
-    np.testing.assert_array_equal(one["predictions"], plain.predict(X[300:].astype(np.float64)))
-    assert [int(one["n_estimators"]), int(one["n_problems"])] == [1, 45]
-    ten = predictions(everything(svcs["rest"], X, y), X[:1], X[300:], np.unique(y), 2)
-    rest = OneVsRestClassifier(SVC()).fit(X.astype(np.float64), y)
-    np.testing.assert_array_equal(ten["predictions"], rest.predict(X[300:].astype(np.float64)))
-    assert [int(ten["n_estimators"]), int(ten["n_problems"])] == [10, 10]
-
-
-@pytest.mark.parametrize("multiclass", ["one_vs_one", "one_vs_rest"])
-@pytest.mark.parametrize(("n_classes", "n_train"), [(2, 4000), (3, 2000), (10, 2000)])
-def test_an_svc_asked_about_many_images_is_scikit_learns(
-    digits: Mnist, multiclass: str, n_classes: int, n_train: int
-) -> None:
-    """In calls of several sizes, in which the accelerated SVC is wrong on some CPUs."""
-    X, y = digits[0].reshape(5000, -1), np.minimum(digits[1], n_classes - 1)
-    model = svc.build(X[:n_train], C=1.0, gamma="scale", multiclass=multiclass)
-    ours = model.fit(X[:n_train], y[:n_train])
-    theirs = SVC() if multiclass == "one_vs_one" else OneVsRestClassifier(SVC())
-    theirs.fit(X[:n_train], y[:n_train])
-    classes = np.arange(n_classes)
-    expected = scores(theirs, X[4000:], classes)
-    for size in (5, 150, 1000):
-        found = scores(ours, X[4000 : 4000 + size], classes)
-        np.testing.assert_allclose(found, expected[:size], atol=2e-3)
-    np.testing.assert_array_equal(ours.predict(X[4000:]), theirs.predict(X[4000:]))
-
-
 def test_predictions_of_detectors(small: Mnist) -> None:
     X, y = small[0], small[1] == 5
     model = everything(forest.build(X, n_estimators=100, seed=42), X, y)
-    found = predictions(model, X[:1], X[:50], np.unique(y), 4)
-    np.testing.assert_allclose(found["first_scores"], model.predict_proba(X[:1])[:, 1], atol=5e-5)
+    found = predictions(model, X[:1], X[:50], np.unique(y))
+    np.testing.assert_allclose(found["first_scores"], model.predict_proba(X[:1])[:, 1], rtol=1e-12)
     np.testing.assert_array_equal(found["predictions"], model.predict(X[:50]))
     assert found["n_estimators"] == 100
     for labels, problems in ((y, 1), (small[1], 10)):
         model = everything(linear(X), X, labels)
-        found = predictions(model, X[:1], X[:50], np.unique(labels), 4)
+        found = predictions(model, X[:1], X[:50], np.unique(labels))
         assert [int(found["n_estimators"]), int(found["n_problems"])] == [1, problems]
 
 
@@ -414,25 +366,11 @@ def test_the_weights_of_linear_models_give_their_scores(small: Mnist) -> None:
     X, y = small
     for labels, problems in ((y == 5, 1), (y, 10)):
         model = everything(linear(X), X, labels)
-        found = predictions(model, X[:1], X[:50], np.unique(labels), 4)
+        found = predictions(model, X[:1], X[:50], np.unique(labels))
         assert found["weights"].shape == (problems, 784)
         assert found["weights"].dtype == found["intercepts"].dtype == np.float64
         ours = (X[:50] @ found["weights"].T + found["intercepts"]).squeeze()
         np.testing.assert_allclose(ours, PLAIN.fit(X, labels).decision_function(X[:50]), atol=1e-6)
     for model in (linear(X, "all_images"), RandomForestClassifier(3, random_state=0)):
-        found = predictions(everything(model, X, y), X[:1], X[:50], np.unique(y), 4)
+        found = predictions(everything(model, X, y), X[:1], X[:50], np.unique(y))
         assert "weights" not in found
-
-
-def test_accelerator_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DIGITLINE_ACCELERATOR", "off")
-    assert svc.svc_class() is SVC
-    monkeypatch.setenv("DIGITLINE_ACCELERATOR", "fast")
-    with pytest.raises(UserError, match="'fast', but should be auto, on or off"):
-        svc.svc_class()
-    monkeypatch.setattr("stages.models.svc.find_spec", lambda _: None)
-    monkeypatch.delenv("DIGITLINE_ACCELERATOR")
-    assert svc.svc_class() is SVC
-    monkeypatch.setenv("DIGITLINE_ACCELERATOR", "on")
-    with pytest.raises(UserError, match="not installed"):
-        svc.svc_class()

@@ -1,0 +1,182 @@
+"""The SVCs against scikit-learn's, bit for bit, and the same bits on any machine."""
+
+import hashlib
+import platform
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from numpy.typing import NDArray
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.svm import SVC
+
+from stages.data.sources import Mnist
+from stages.models import svc
+from stages.models.fit import cut_folds, fit_cuts, predictions, scores
+from stages.models.svc import OneVsOneSVC, OneVsRestSVC, build, coefficient, kernel_row
+
+LEARNED = ("support_", "support_vectors_", "n_support_", "dual_coef_", "intercept_", "n_iter_")
+# Elsewhere, compilers of libsvm fuse multiplications with additions.
+IS_X86 = platform.machine() in {"x86_64", "AMD64"}
+
+DIGEST = "0cf11204e36027e7c5a320d2e7e0ef7c42d78ca780fcbd7d32ade8da99011f7f"
+
+
+def assert_same(ours: OneVsOneSVC, theirs: SVC) -> None:
+    """The same bits, or on other CPUs, the same within the tolerance."""
+    for name in LEARNED if IS_X86 else ():
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
+
+
+@pytest.fixture
+def digits_as_rows(digits: Mnist) -> tuple[NDArray[np.uint8], NDArray]:
+    return digits[0].reshape(5000, -1), digits[1]
+
+
+def problem(
+    X: NDArray[np.uint8], y: NDArray, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray]:
+    """A random one: digits or noise, of two to five classes, some images twice."""
+    rows = rng.permutation(5000)[: rng.choice([20, 60, 200, 600])]
+    X, y = X[rows], y[rows] % rng.integers(2, 6)
+    if rng.random() < 0.2:
+        X = rng.integers(0, 256, (len(X), 37)).astype(np.uint8)
+    if rng.random() < 0.2:
+        y = rng.permutation(y)
+    if rng.random() < 0.3:
+        again = rng.integers(0, len(X), len(X))
+        X, y = X[again], y[again]
+        y = np.where(rng.random(len(y)) < rng.choice([0, 0.1]), 0, y)
+    if rng.random() < 0.2:
+        # A class of one image.
+        y = np.where(np.arange(len(y)) == 3, 7, np.minimum(y, 1))
+    return X, y
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_an_svc_is_scikit_learns_bit_for_bit(
+    digits_as_rows: tuple[NDArray[np.uint8], NDArray], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(seed)
+    X, y = problem(*digits_as_rows, rng)
+    C, tolerance = rng.choice([0.01, 0.1, 1, 3, 10, 100, 1000]), rng.choice([1e-2, 1e-3, 1e-5])
+    gamma = coefficient("scale", X) * rng.choice([0.05, 0.5, 1, 1, 1, 5, 50])
+    # From two rows up.
+    monkeypatch.setattr(svc, "BYTES_OF_CACHE", int(rng.choice([0, 2**12, 2**16, 2**26])))
+    monkeypatch.setattr(svc, "TOLERANCE", tolerance)
+    ours = OneVsOneSVC(C, gamma).fit(X, y)
+    theirs = SVC(C=C, gamma=gamma, tol=tolerance).fit(X.astype(float), y)
+    assert_same(ours, theirs)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X.astype(float)))
+
+
+def test_one_vs_rest_is_scikit_learns(digits_as_rows: tuple[NDArray[np.uint8], NDArray]) -> None:
+    X, y = digits_as_rows[0][::9], digits_as_rows[1][::9]
+    for labels in (y, np.minimum(y, 2), y == 5):
+        ours = build(X, C=1.0, gamma="scale", multiclass="one_vs_rest").fit(X, labels)
+        assert isinstance(ours, OneVsRestSVC)
+        gamma = coefficient("scale", X)
+        theirs = OneVsRestClassifier(SVC(gamma=gamma)).fit(X.astype(float), labels)
+        for own, other in zip(ours.estimators_, theirs.estimators_, strict=True):
+            assert_same(own, other)
+        asked = digits_as_rows[0][1::9]
+        expected = theirs.decision_function(asked.astype(float))
+        np.testing.assert_allclose(ours.decision_function(asked), expected, atol=1e-9)
+        np.testing.assert_array_equal(ours.predict(asked), theirs.predict(asked.astype(float)))
+
+
+@pytest.mark.parametrize("multiclass", ["one_vs_one", "one_vs_rest"])
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+def test_scores_do_not_depend_on_threads_or_on_what_else_is_asked(
+    digits_as_rows: tuple[NDArray[np.uint8], NDArray], multiclass: str, n_classes: int
+) -> None:
+    """Nor on where the images lie: of thousands, each as if it were the first."""
+    X, y = digits_as_rows[0], np.minimum(digits_as_rows[1], n_classes - 1)
+    model = build(X, C=1.0, gamma="scale", multiclass=multiclass)
+    (ours,) = fit_cuts(model, X[:500], y[:500], {"all": None})["all"]
+    classes, expected = np.arange(n_classes), []
+    for threads in (1, 2, 4):
+        with parallel_config("threading", n_jobs=threads):
+            expected.append(scores(ours, X, classes))
+    np.testing.assert_array_equal(expected[0], expected[1])
+    np.testing.assert_array_equal(expected[0], expected[2])
+    for part in (slice(7, 8), slice(1000, 1129), slice(3, 4003)):
+        np.testing.assert_array_equal(scores(ours, X[part], classes), expected[0][part])
+    svm = SVC(gamma=coefficient("scale", X[:500]))
+    theirs = svm if multiclass == "one_vs_one" else OneVsRestClassifier(svm)
+    theirs.fit(X[:500].astype(float), y[:500])
+    some = X[::7]
+    found = scores(theirs, some.astype(float), classes)
+    np.testing.assert_allclose(expected[0][::7], found, atol=1e-9 if IS_X86 else 2e-3)
+    answers = predictions(ours, X[:1], some, classes)
+    np.testing.assert_array_equal(answers["predictions"], theirs.predict(some.astype(float)))
+    np.testing.assert_array_equal(answers["first_scores"], expected[0][0])
+    n = n_classes if n_classes > 2 else 1
+    expected_sizes = [1, n * (n - 1) // 2 or 1] if multiclass == "one_vs_one" else [n, n]
+    assert [int(answers["n_estimators"]), int(answers["n_problems"])] == expected_sizes
+
+
+def test_folds_are_fitted_as_one_by_one(
+    digits_as_rows: tuple[NDArray[np.uint8], NDArray],
+) -> None:
+    X, y = digits_as_rows[0][:600], digits_as_rows[1][:600]
+    model, folds = build(X, 1.0, "scale", "one_vs_one"), cut_folds("stratified", y, 3)
+    for fold, ours in enumerate(fit_cuts(model, X, y, {"cut": folds})["cut"]):
+        alone = build(X, 1.0, "scale", "one_vs_one").fit(X[folds != fold], y[folds != fold])
+        for name in LEARNED:
+            np.testing.assert_array_equal(getattr(ours, name), getattr(alone, name))
+
+
+def test_a_tie_is_answered_as_scikit_learn_does() -> None:
+    """An image in the middle of two, of three, and one that no support vector is near to."""
+    X = np.array([[0, 0], [0, 200], [200, 0], [200, 200]], dtype=np.uint8)
+    asked = np.array([[100, 100], [0, 100], [100, 0], [255, 255]], dtype=np.uint8)
+    for y in ([0, 1, 1, 0], [0, 1, 2, 2], [0, 1, 2, 3], [5, 5, 5, 9]):
+        ours, theirs = OneVsOneSVC(1.0, 1e-4).fit(X, y), SVC(gamma=1e-4).fit(X.astype(float), y)
+        assert_same(ours, theirs)
+        np.testing.assert_array_equal(ours.predict(asked), theirs.predict(asked.astype(float)))
+
+
+def test_the_same_bits_on_any_machine(
+    digits_as_rows: tuple[NDArray[np.uint8], NDArray],
+) -> None:
+    """What was found on x86-64."""
+    X, y = digits_as_rows
+    ours = OneVsOneSVC(10.0, "scale").fit(X[::7], y[::7])
+    digest = hashlib.sha256()
+    for values in [*(getattr(ours, name) for name in LEARNED), ours.decision_function(X[::11])]:
+        digest.update(np.asarray(values, dtype="<f8").tobytes())
+    assert digest.hexdigest() == DIGEST
+
+
+def test_gamma_is_scikit_learns_but_for_rounding(
+    digits_as_rows: tuple[NDArray[np.uint8], NDArray],
+) -> None:
+    X = digits_as_rows[0][:777]
+    pixels = [int(pixel) for pixel in X.ravel()]
+    mean = Fraction(sum(pixels), len(pixels))
+    variance = Fraction(sum(pixel**2 for pixel in pixels), len(pixels)) - mean**2
+    exact = float(1 / (784 * variance))
+    assert coefficient("scale", X) == pytest.approx(exact, rel=4e-16, abs=0)
+    for gamma in ("scale", "auto", 0.5, 2):
+        theirs = SVC(gamma=gamma).fit(X.astype(float), np.arange(777) % 2)._gamma
+        assert coefficient(gamma, X) == pytest.approx(theirs, rel=1e-12, abs=0)
+    blank = np.zeros((2, 784), dtype=np.uint8)
+    assert coefficient("scale", blank) == SVC().fit(blank.astype(float), [0, 1])._gamma == 1
+
+
+def test_the_kernel_is_right_to_the_last_place() -> None:
+    rng = np.random.default_rng(0)
+    squares = np.append(rng.integers(0, 2**31, 4000), [0, 1, 2**31 - 1]).astype(np.int32)
+    for gamma in (1e-300, 1e-10, 1e-8, 7e-8):
+        found, blank = np.empty(len(squares)), np.zeros((1, len(squares)), dtype=np.uint8)
+        kernel_row(blank[:, 0].copy(), 0, blank, squares, gamma, found)
+        with localcontext() as context:
+            context.prec = 40
+            for square, value in zip(squares.tolist(), found.tolist(), strict=True):
+                exact = Decimal(-min(gamma * square, 150)).exp()
+                # Just below 1, places are half as wide.
+                place = Decimal(float(np.spacing(value))) / (2 if value == 1 else 1)
+                assert abs(Decimal(value) - exact) < Decimal("0.51") * place
