@@ -4,6 +4,7 @@ A result depends on declared inputs alone. Libraries, however, read settings of 
 environment and from the user's home folder: these are taken away before any of them is imported.
 """
 
+import logging
 import os
 import re
 import sys
@@ -41,6 +42,8 @@ def clean_environment() -> None:
         del os.environ[name]
     # An empty file, which matplotlib takes before the one in the home folder.
     os.environ["MATPLOTLIBRC"] = os.devnull
+    # That it keeps nothing in a home folder that cannot be written is no warning to the user.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # Python's own filters of warnings, in place of those of PYTHONWARNINGS.
     sys.warnoptions.clear()
     warnings.resetwarnings()
