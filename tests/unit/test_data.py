@@ -267,3 +267,17 @@ def test_long_form_of_a_confusion_matrix() -> None:
         expected = 1000 * columns["actual"].astype(int) + columns["predicted"]
         np.testing.assert_array_equal(columns["count"], expected)
     assert (errors["actual"] != errors["predicted"]).all()
+
+
+def test_as_many_folds_as_the_rarest_class_has_images_are_enough() -> None:
+    """And not one more: scikit-learn would leave a fold without the class, and only warn."""
+    labels = np.array([9] * 10 + [255] * 4 + [20] * 16 + [9], np.uint8)
+    for key in ("cross_validate.n_folds", "grid.n_folds"):
+        for n_folds, n_told in ((4, 0), (5, 1)):
+            found = check_data.mistakes(PARAMS | {"grid.n_folds": 3, key: n_folds}, labels, SOURCE)
+            told = [line for line in found if line.startswith(key)]
+            assert len(told) == n_told
+            assert all(
+                line.endswith("at most 4: there are no more training images of class 255")
+                for line in told
+            )
