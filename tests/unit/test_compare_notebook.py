@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from stages.common.errors import UserError
 from stages.report.compare_notebook import Row, changed, main, verdict
+from stages.report.summarise import main as write_summary
 from stages.report.summarise import summarise
 from tests.support import ROOT
 
@@ -83,6 +84,75 @@ def test_figures_agree_to_the_decimals_that_are_shared(tmp_path: Path) -> None:
     assert verdict(known, [1.7252], tmp_path) == "differs"
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "decimals", "same"),
+    [
+        ([0.5099, 1], [0.5, 1], 2, True),
+        ([0.5101, 1], [0.5, 1], 2, False),
+        ([0.4899, 1], [0.5, 1], 2, False),
+        ([0.5, 1.5], [0.5, 1], 2, False),
+        ([0.5, None], [0.5, 1], 2, False),
+        ([0.5], [0.5, 1], 2, False),
+        ([0.5, 1, 1], [0.5, 1], 2, False),
+        ([5], [4], 0, False),
+    ],
+)
+def test_every_number_of_a_figure_agrees_by_less_than_one_in_its_last_decimal(
+    tmp_path: Path, ours: list[Any], theirs: list[Any], decimals: int, same: bool
+) -> None:
+    known = row(keys=["a", "b"], notebook=theirs, decimals=decimals)
+    assert verdict(known, ours, tmp_path) == ("same" if same else "differs")
+
+
+def test_nine_decimals_agree_where_none_are_named(tmp_path: Path) -> None:
+    for difference, expected in ((9e-10, "same"), (2e-9, "differs")):
+        assert verdict(row(keys=["a"], notebook=[0.5]), [0.5 + difference], tmp_path) == expected
+
+
+def test_the_table_has_figures_of_metrics_and_of_plots(tmp_path: Path) -> None:
+    """Its lines, byte by byte; numbers by the ten."""
+    metrics, plots, out = tmp_path / "metrics", tmp_path / "plots", tmp_path / "table.csv"
+    for folder in (metrics, plots):
+        folder.mkdir()
+    (metrics / "data.json").write_text('{"is_mnist": true}')
+    (metrics / "m.json").write_text('{"a": 0.123456789012, "é": true}')
+    (plots / "p.csv").write_text("x,y\n" + "".join(f"{i},{i / 2}\n" for i in range(6)))
+    numbers = [*range(6), *(i / 2 for i in range(6))]
+    of_m: dict[str, Any] = {"file": "m.json", "keys": ["a"]}
+    figures = [
+        {"cell": "In 1", "figure": "é", **of_m, "notebook": [0.12345678901]},
+        {
+            "cell": "In 2",
+            "figure": "counts",
+            "file": "p.csv",
+            "keys": ["x", "y"],
+            "notebook": numbers,
+        },
+        {"cell": "In 3", "figure": "floor", **of_m, "above": 0.1},
+        {"cell": "In 4", "figure": "more", **of_m, "above": {"file": "m.json", "key": "none"}},
+        {
+            "cell": "In 5",
+            "figure": "gone",
+            **of_m,
+            "keys": ["a", "b.c", "é"],
+            "notebook": [1, True],
+        },
+    ]
+    yaml.dump({"params": {"k": 3}, "figures": figures}, tmp_path / "notebook.yaml")
+    yaml.dump({"k": 3}, tmp_path / "params.yaml")
+    with pytest.raises(UserError, match=r"In 4 more; In 5 gone$"):
+        main(tmp_path / "params.yaml", tmp_path / "notebook.yaml", metrics, plots, out)
+    assert out.read_bytes().decode("utf-8").splitlines(keepends=True) == [
+        "cell,figure,notebook,this_run,verdict\n",
+        "In 1,é,0.123456789,0.123456789,same\n",
+        'In 2,counts,"0, 1, 2, 3, 4, 5, 0, 0.5, 1, 1.5 / 2, 2.5",'
+        '"0, 1, 2, 3, 4, 5, 0, 0.5, 1, 1.5 / 2, 2.5",same\n',
+        "In 3,floor,above 0.1,0.123456789,same\n",
+        "In 4,more,above m.json none,0.123456789,differs\n",
+        'In 5,gone,"1, True","0.123456789, none, True",differs\n',
+    ]
+
+
 def test_a_figure_above_a_number_or_another(tmp_path: Path) -> None:
     assert verdict(row(keys=["a"], above=0.97), [0.9714], tmp_path) == "same"
     assert verdict(row(keys=["a"], above=0.97), [0.97], tmp_path) == "differs"
@@ -91,6 +161,8 @@ def test_a_figure_above_a_number_or_another(tmp_path: Path) -> None:
     assert verdict(other, [0.91], tmp_path) == "same"
     assert verdict(other, [0.9], tmp_path) == "differs"
     assert verdict(other, [None], tmp_path) == "differs"
+    # All of them.
+    assert verdict(other, [0.91, 0.9], tmp_path) == "differs"
 
 
 def test_a_summary_in_percent_and_grey_levels(tmp_path: Path) -> None:
@@ -103,7 +175,11 @@ def test_a_summary_in_percent_and_grey_levels(tmp_path: Path) -> None:
         },
         "grey_levels": {"z": {"file": "m.json", "key": "c"}},
     }
-    assert summarise(asked, tmp_path) == {"x": 87.65, "y": 100, "z": 14.26}
+    expected = {"x": 87.65, "y": 100, "z": 14.26}
+    assert summarise(asked, tmp_path) == expected
+    yaml.dump(asked, tmp_path / "summary.yaml")
+    write_summary(tmp_path / "summary.yaml", tmp_path, tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text()) == expected
 
 
 def test_changed_parameters_by_dotted_key() -> None:
