@@ -436,3 +436,19 @@ def test_accelerator_is_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("DIGITLINE_ACCELERATOR", "on")
     with pytest.raises(UserError, match="not installed"):
         svc.svc_class()
+
+
+@pytest.mark.parametrize("strategy", ["most_frequent", "prior"])
+def test_a_model_is_of_the_parameters_it_is_told(small: Mnist, strategy: str) -> None:
+    """None is scikit-learn's default by chance."""
+    X, y = small[0][:300], small[1][:300] == 5
+    folds = cut_folds("stratified", y, 3)
+    for ours, theirs in (
+        (dummy.build(X, strategy=strategy), DummyClassifier(strategy=strategy)),
+        (
+            forest.build(X, n_estimators=7, seed=3),
+            RandomForestClassifier(n_estimators=7, random_state=3),
+        ),
+    ):
+        expected = cross_val_predict(theirs, X, y, cv=3, method="predict_proba")[:, 1]
+        np.testing.assert_array_equal(cross_validated(ours, X, y, folds), expected)

@@ -216,7 +216,7 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
     names = {str(i): f"number {i}" for i in range(10)}
     paths = {name: tmp_path / name for name in ("confusion", "errors", "panels", "examples")}
     analyse_errors.main(
-        write("params.yaml", {"errors": {"pair": [3, 5], "n_examples": 4}}),
+        write("params.yaml", {"errors": {"pair": [3, 5], "n_examples": 7}}),
         train["images"],
         train["labels"],
         write("classes.json", {"names": names}),
@@ -229,6 +229,7 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
     assert counts["predicted"] == list(names.values()) * 10
     assert numbers(counts["count"]) == matrix.ravel().tolist()
     shares = table(paths["errors"])
+    assert len(shares["share"]) == 90
     of_class = confusion_matrix(y, said, normalize="true")
     for *cell, share in zip(shares["actual"], shares["predicted"], shares["share"], strict=True):
         actual, predicted = (list(names.values()).index(name) for name in cell)
@@ -237,11 +238,11 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
     cells = [(3, 3), (3, 5), (5, 3), (5, 5)]
     assert titles == [f"number {a} classified as number {p}: {matrix[a, p]}" for a, p in cells]
     for (actual, predicted), picture in zip(cells, pictures, strict=True):
-        chosen = images[(y == actual) & (said == predicted)][:4]
-        expected = np.concatenate([chosen, np.zeros((4 - len(chosen), 28, 28))])
-        np.testing.assert_array_equal(
-            picture, expected.reshape(2, 2, 28, 28).swapaxes(1, 2).reshape(56, 56)
-        )
+        chosen = images[(y == actual) & (said == predicted)][:7]
+        # Three a line, and blanks.
+        cells_of = np.concatenate([chosen, np.zeros((9 - len(chosen), 28, 28))])
+        expected = cells_of.reshape(3, 3, 28, 28).swapaxes(1, 2).reshape(84, 84)
+        np.testing.assert_array_equal(picture, expected)
     tiles = drawn["save_matrix"][1]
     assert tiles.shape == (10, 10, 84, 84)
     for actual, predicted in np.ndindex(10, 10):
