@@ -452,3 +452,11 @@ def test_a_model_is_of_the_parameters_it_is_told(small: Mnist, strategy: str) ->
     ):
         expected = cross_val_predict(theirs, X, y, cv=3, method="predict_proba")[:, 1]
         np.testing.assert_array_equal(cross_validated(ours, X, y, folds), expected)
+
+
+def test_of_a_pipeline_it_is_the_last_step_whose_problems_are_counted(small: Mnist) -> None:
+    X, y = small
+    for labels, problems in ((y == 5, 1), (y, 10)):
+        model = everything(linear(X, scale="each_fold"), X, labels)
+        found = predictions(model, X[:1], X[:50], np.unique(labels), 4)
+        assert [int(found["n_estimators"]), int(found["n_problems"])] == [1, problems]
