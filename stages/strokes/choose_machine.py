@@ -52,7 +52,7 @@ def supporting(
     return rows[fitted(X[rows], y[rows], C, gamma).support_]
 
 
-def errors(
+def answers(
     rows: NDArray[np.intp],
     inside: NDArray[np.bool_],
     y: NDArray,
@@ -61,8 +61,8 @@ def errors(
     values: Mapping[str, Any],
     pixels: NDArray[np.uint8],
     X: NDArray[np.uint16],
-) -> list[int]:
-    """How many images of a fold a machine gets wrong, for each weight of the second opinion.
+) -> NDArray:
+    """A machine's answers for the images of a fold, for each weight of the second opinion.
 
     Args:
         rows: The images to train on.
@@ -73,20 +73,22 @@ def errors(
         values: The section of ``params.yaml``.
         pixels: All images, (n, 28, 28).
         X: Their features, (n, n_features).
+
+    Returns:
+        (n_weight, n of the fold).
     """
     images = Images(pixels, X)
     model = fitted_on_copies(images.at(rows), y[rows], gamma, n_copies, values)
     ranking = ranked(as_integers(model), X[inside])
     others = images.at(~inside)
     opinion = second_opinion(ranking, images.at(inside), others, y[~inside], values)
-    answers = [decided(ranking, opinion, weight).first for weight in values["weight"]]
-    return [int(np.sum(answer != y[inside])) for answer in answers]
+    return np.array([decided(ranking, opinion, weight).first for weight in values["weight"]])
 
 
 def cross_validated(
     images: Images, y: NDArray, folds: NDArray[np.uint8], values: Mapping[str, Any]
-) -> tuple[NDArray[np.intp], dict[float, NDArray[np.intp]]]:
-    """Every candidate's errors, by machines trained on the support vectors of the other folds.
+) -> tuple[NDArray, dict[float, NDArray[np.intp]]]:
+    """Every candidate's answers, by machines trained on the support vectors of the other folds.
 
     Args:
         images: n of them.
@@ -95,8 +97,8 @@ def cross_validated(
         values: The section of ``params.yaml``.
 
     Returns:
-        The errors, (n_gamma, n_n_copies, n_weight), and for each gamma the rows that support the
-        machine of their own fold.
+        The answers, (n_gamma, n_n_copies, n_weight, n), and for each gamma the rows that support
+        the machine of their own fold.
     """
     insides = [folds == fold for fold in np.unique(folds)]
     first = list(product(values["gamma"], insides))
@@ -112,13 +114,16 @@ def cross_validated(
         for i, gamma in enumerate(values["gamma"])
     }
     asked = (
-        delayed(partial(errors, rows[~inside[rows]], inside, y, gamma, n_copies, values))(*images)
+        delayed(partial(answers, rows[~inside[rows]], inside, y, gamma, n_copies, values))(*images)
         for gamma, rows in support.items()
         for n_copies in values["n_copies"]
         for inside in insides
     )
-    shape = (len(support), len(values["n_copies"]), len(insides), len(values["weight"]))
-    return np.reshape(parallel(asked), shape).sum(axis=2), support
+    said = np.empty((*(len(values[name]) for name in NAMES), len(y)), dtype=y.dtype)
+    outs = product(range(len(values["gamma"])), range(len(values["n_copies"])), insides)
+    for (i, j, inside), of_fold in zip(outs, parallel(asked), strict=True):
+        said[i, j][:, inside] = of_fold
+    return said, support
 
 
 def main(params: Path, train: dict[str, Path], support: Path, chosen: Path, grid: Path) -> None:
@@ -134,8 +139,8 @@ def main(params: Path, train: dict[str, Path], support: Path, chosen: Path, grid
     values, y = read(params, "strokes"), np.asarray(load(train["labels"]))
     folds = fold_numbers(StratifiedKFold(read(params, "cross_validate.n_folds")), y)
     with workers(), joblib_progress(None, "cross-validate"):
-        counts, rows = cross_validated(Images.load(train), y, folds, values)
-    counts = counts.ravel()
+        said, rows = cross_validated(Images.load(train), y, folds, values)
+    counts = (said != y).sum(axis=-1).ravel()
     candidates = list(product(*(values[name] for name in NAMES)))
     columns = dict(zip(NAMES, map(list, zip(*candidates, strict=True)), strict=True))
     write_csv(grid, {**columns, "errors": counts, "error": counts / len(y)})

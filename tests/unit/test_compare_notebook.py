@@ -69,6 +69,72 @@ def test_figures_agree_to_the_decimals_that_are_shared() -> None:
     assert verdict(known, [1.7252], results()) == "differs"
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "decimals", "same"),
+    [
+        ([0.5099, 1], [0.5, 1], 2, True),
+        ([0.5101, 1], [0.5, 1], 2, False),
+        ([0.4899, 1], [0.5, 1], 2, False),
+        ([0.5, 1.5], [0.5, 1], 2, False),
+        ([0.5, None], [0.5, 1], 2, False),
+        ([0.5], [0.5, 1], 2, False),
+        ([0.5, 1, 1], [0.5, 1], 2, False),
+        ([5], [4], 0, False),
+    ],
+)
+def test_every_number_of_a_figure_agrees_by_less_than_one_in_its_last_decimal(
+    ours: list[Any], theirs: list[Any], decimals: int, same: bool
+) -> None:
+    known = row(keys=["a", "b"], notebook=theirs, decimals=decimals)
+    assert verdict(known, ours, results()) == ("same" if same else "differs")
+
+
+def test_nine_decimals_agree_where_none_are_named() -> None:
+    for difference, expected in ((9e-10, "same"), (2e-9, "differs")):
+        assert verdict(row(keys=["a"], notebook=[0.5]), [0.5 + difference], results()) == expected
+
+
+def test_the_table_has_figures_of_metrics_and_of_plots() -> None:
+    """Numbers by the ten."""
+    numbers = [*range(6), *(i / 2 for i in range(6))]
+    of_m: dict[str, Any] = {"file": "m.json", "keys": ["a"]}
+    figures = [
+        {"cell": "In 1", "figure": "é", **of_m, "notebook": [0.12345678901]},
+        {
+            "cell": "In 2",
+            "figure": "counts",
+            "file": "p.csv",
+            "keys": ["x", "y"],
+            "notebook": numbers,
+        },
+        {"cell": "In 3", "figure": "floor", **of_m, "above": 0.1},
+        {"cell": "In 4", "figure": "more", **of_m, "above": {"file": "m.json", "key": "none"}},
+        {
+            "cell": "In 5",
+            "figure": "gone",
+            **of_m,
+            "keys": ["a", "b.c", "é"],
+            "notebook": [1, True],
+        },
+    ]
+    lines = [[str(i), str(i / 2)] for i in range(6)]
+    measured = Results(
+        {"data": {"is_mnist": True}, "m": {"a": 0.123456789012, "é": True}},
+        {"p": [["x", "y"], *lines]},
+    )
+    assert list(compare({"params": {"k": 3}, "figures": figures}, {"k": 3}, measured)) == [
+        ("In 1", "é", "0.123456789", "0.123456789", "same"),
+        (
+            *("In 2", "counts"),
+            *2 * ("0, 1, 2, 3, 4, 5, 0, 0.5, 1, 1.5 / 2, 2.5",),
+            "same",
+        ),
+        ("In 3", "floor", "above 0.1", "0.123456789", "same"),
+        ("In 4", "more", "above m.json none", "0.123456789", "differs"),
+        ("In 5", "gone", "1, True", "0.123456789, none, True", "differs"),
+    ]
+
+
 def test_a_figure_above_a_number_or_another() -> None:
     assert verdict(row(keys=["a"], above=0.97), [0.9714], results()) == "same"
     assert verdict(row(keys=["a"], above=0.97), [0.97], results()) == "differs"
@@ -78,6 +144,8 @@ def test_a_figure_above_a_number_or_another() -> None:
     assert verdict(other, [0.9], measured) == "differs"
     assert verdict(other, [None], measured) == "differs"
     assert verdict(other, [0.91], results()) == "differs"
+    # All of them.
+    assert verdict(other, [0.91, 0.9], measured) == "differs"
 
 
 def test_figures_of_a_plot_are_all_numbers_of_its_columns() -> None:

@@ -287,3 +287,39 @@ def test_long_form_of_a_confusion_matrix() -> None:
         expected = 1000 * columns["actual"].astype(int) + columns["predicted"]
         np.testing.assert_array_equal(columns["count"], expected)
     assert (errors["actual"] != errors["predicted"]).all()
+
+
+def test_as_many_folds_as_the_rarest_class_has_images_are_enough() -> None:
+    """And not one more: scikit-learn would leave a fold without the class, and only warn."""
+    labels = np.array([9] * 10 + [255] * 4 + [20] * 16 + [9], np.uint8)
+    for key in ("cross_validate.n_folds", "grid.n_folds"):
+        for n_folds, n_told in ((4, 0), (5, 1)):
+            found = check_data.mistakes(PARAMS | {"grid.n_folds": 3, key: n_folds}, labels, SOURCE)
+            told = [line for line in found if line.startswith(key)]
+            assert len(told) == n_told
+            assert all(
+                line.endswith("at most 4: there are no more training images of class 255")
+                for line in told
+            )
+
+
+@pytest.mark.parametrize("n_classes", [2, 47])
+def test_so_many_classes_are_few_enough(n_classes: int) -> None:
+    labels = np.tile(np.arange(n_classes, dtype=np.uint8), 11)
+    params = PARAMS | {"split.n_train": 10 * n_classes, "neighbors.k": 5}
+    params |= {"binary.target": 0, "errors.pair": [0, 1], "augment.picture.image": 0}
+    params |= {"denoise.n_neighbors": 5}
+    assert list(check_data.mistakes(params, labels, SOURCE)) == []
+
+
+def test_of_a_source_without_names_a_class_is_called_by_its_label(tmp_path: Path) -> None:
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    params["data"]["classes"], params["split"]["n_train"] = "auto", 4000
+    YAML().dump(params, tmp_path / "params.yaml")
+    np.save(tmp_path / "labels.npy", np.arange(5000, dtype=np.uint16).astype(np.uint8) % 10)
+    (tmp_path / "source.json").write_text(json.dumps(SOURCE))
+    names = "params.yaml", "labels.npy", "source.json", "checked", "classes.json"
+    check_data.main(*(tmp_path / name for name in names))
+    found = json.loads((tmp_path / "classes.json").read_text())
+    assert found == {"noun": "digit", "names": {str(i): str(i) for i in range(10)}}
+    assert (tmp_path / "checked").exists()

@@ -106,6 +106,12 @@ def test_a_detector_that_finds_nothing_has_no_precision() -> None:
     assert metrics["roc_auc"] == 0.5
 
 
+def test_a_detector_that_is_right_as_often_as_wrong_has_a_precision() -> None:
+    metrics = binary_metrics(Y, SCORES, FOLDS, 1.5, precision=0.9)
+    assert metrics["confusion"] == {"tn": 2, "fp": 1, "fn": 2, "tp": 1}
+    assert metrics["precision"] == 0.5
+
+
 def test_lowest_threshold_of_a_precision_by_trying_all(
     random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
 ) -> None:
@@ -147,6 +153,19 @@ def test_curves_are_points_of_the_detector(
     assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
 
 
+def test_a_curve_of_many_thresholds_is_thinned_and_keeps_the_chosen_one() -> None:
+    random = np.random.RandomState(0)
+    y = random.rand(20_000) < 0.1
+    whole = curve_of(y, random.standard_normal(20_000) + 1.5 * y)
+    for chosen in whole.threshold[1234:1238]:
+        for curve in (roc(whole, chosen), precision_recall(whole, chosen)):
+            assert {len(column) for column in curve.values()} <= set(range(500, 1002))
+            assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
+            at = np.searchsorted(whole.threshold, curve["threshold"])
+            found = curve["recall" if "recall" in curve else "true_positive_rate"]
+            np.testing.assert_array_equal(found, whole.recall[at])
+
+
 def test_curves_without_a_chosen_threshold_mark_nothing() -> None:
     one, other = roc(curve_of(Y, SCORES), None), roc(curve_of(Y, -SCORES), None)
     assert not one["chosen"].any()
@@ -162,6 +181,8 @@ def test_first_digit_at_each_threshold() -> None:
         "above_8000": False,
         "above_0.5": True,
     }
+    # As in the confusion matrix, a score at the threshold is not above it.
+    assert not first_digit_metrics(2.5, [2.5])["above_2.5"]
 
 
 def test_a_threshold_has_one_key_however_it_is_written() -> None:

@@ -374,3 +374,27 @@ def test_the_weights_of_linear_models_give_their_scores(small: Mnist) -> None:
     for model in (linear(X, "all_images"), RandomForestClassifier(3, random_state=0)):
         found = predictions(everything(model, X, y), X[:1], X[:50], np.unique(y))
         assert "weights" not in found
+
+
+@pytest.mark.parametrize("strategy", ["most_frequent", "prior"])
+def test_a_model_is_of_the_parameters_it_is_told(small: Mnist, strategy: str) -> None:
+    """None is scikit-learn's default by chance."""
+    X, y = small[0][:300], small[1][:300] == 5
+    folds = cut_folds("stratified", y, 3)
+    for ours, theirs in (
+        (dummy.build(X, strategy=strategy), DummyClassifier(strategy=strategy)),
+        (
+            forest.build(X, n_estimators=7, seed=3),
+            RandomForestClassifier(n_estimators=7, random_state=3),
+        ),
+    ):
+        expected = cross_val_predict(theirs, X, y, cv=3, method="predict_proba")[:, 1]
+        np.testing.assert_array_equal(cross_validated(ours, X, y, folds), expected)
+
+
+def test_of_a_pipeline_it_is_the_last_step_whose_problems_are_counted(small: Mnist) -> None:
+    X, y = small
+    for labels, problems in ((y == 5, 1), (y, 10)):
+        model = everything(linear(X, scale="each_fold"), X, labels)
+        found = predictions(model, X[:1], X[:50], np.unique(labels))
+        assert [int(found["n_estimators"]), int(found["n_problems"])] == [1, problems]

@@ -160,6 +160,13 @@ def test_there_is_no_f1_where_a_label_is_the_same_for_all(constant: bool) -> Non
     assert multilabel_metrics(y[0], y, y)["f1"] == {"macro": 1.0, "weighted": 1.0}
 
 
+def test_the_first_digits_labels_are_told_apart() -> None:
+    y = np.array([[True, False], [False, True]])
+    for first in y:
+        found = multilabel_metrics(first, y, y)["first_digit"]
+        assert found == {"large": first[0], "odd": first[1]}
+
+
 def test_multilabels_are_large_and_odd() -> None:
     labels = multilabels(np.array([5, 8, 7, 0], np.uint8), 7)
     assert labels.tolist() == [[False, True], [True, False], [True, True], [False, False]]
@@ -211,3 +218,13 @@ def test_by_distance_a_near_image_outvotes_two_far_ones() -> None:
     near = {"indices": np.array([[0, 1, 2]]), "squared_distances": np.array([[1, 100, 100]])}
     assert predictions(near, y, 3, "uniform").tolist() == [1]
     assert predictions(near, y, 3, "distance").tolist() == [0]
+
+
+def test_by_distance_the_same_image_outvotes_all_and_nearer_counts_more() -> None:
+    """Of distances of 0 and 1, and of 1 and √2: as for scikit-learn, to the last one."""
+    for y, squared, answer in (([0, 1, 1], [0, 1, 1], 0), ([1, 0], [1, 2], 1), ([0, 1], [1, 2], 0)):
+        found = {"indices": np.arange(len(y))[None], "squared_distances": np.array([squared])}
+        labels, k = np.array(y, np.uint8), len(y)
+        assert predictions(found, labels, k, "distance").tolist() == [answer]
+        model = KNeighborsClassifier(k, weights="distance")
+        assert model.fit(np.sqrt(np.array(squared))[:, None], labels).predict([[0]]) == [answer]

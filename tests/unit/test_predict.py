@@ -773,3 +773,11 @@ def test_make_without_a_picture_says_so() -> None:
     status, _, told = run("make", "--dry-run", "--assume-old=.venv", "predict")
     assert status
     assert "make predict IMAGE=photo.jpg" in told
+
+
+def test_the_accuracy_is_of_the_test_images_that_were_won_by_no_more(root: Path) -> None:
+    classifier = Classifier(root)
+    classifier.margins = np.array([0.5, 1, 1, 2])
+    classifier.right = np.array([True, False, False, True])
+    margins = 0.4, 0.5, 0.9, 1, 1.5, 2, 9
+    assert [classifier.accuracy(margin) for margin in margins] == [0, 1, 1, 1 / 3, 1 / 3, 0.5, 0.5]

@@ -1,20 +1,26 @@
 """Features of strokes, the machine on them and its second opinion, against independent oracles."""
 
+import csv
 import json
 import math
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from ruamel.yaml import YAML
 from scipy import ndimage
+from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
 from stages.common.arrays import save, save_group
 from stages.data.sources import Mnist
+from stages.strokes.choose_machine import main as choose
 from stages.strokes.evaluate_machine import against, error, steps
 from stages.strokes.evaluate_machine import main as evaluate
 from stages.strokes.extract_features import (
@@ -272,6 +278,63 @@ def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
     # Copies that differ in nothing.
     assert set(trained(1, strength=0).support_ % 400) <= set(range(400))
     assert error(again) <= error(plain) < 0.06
+
+
+def test_the_machine_with_the_fewest_errors_is_chosen(digits: Mnist, tmp_path: Path) -> None:
+    """Every fold of every candidate asked by hand, one after another."""
+    n, n_folds = 150, 3
+    pixels, y = digits[0][:n], digits[1][:n]
+    train = Images(pixels, features(pixels, normalising(pixels)))
+    values: dict[str, Any] = {
+        "gamma": [0.01, 3],
+        "n_copies": [1, 0],
+        "weight": [0, 1e-9, 50],
+        "C": 10,
+        "strength": 0.1,
+        "seed": 0,
+        "n_nearest": 2,
+        "moves": 0,
+    }
+    splits = list(StratifiedKFold(n_folds).split(y, y))
+    wrong = dict.fromkeys(product(*(values[name] for name in ("gamma", "n_copies", "weight"))), 0)
+    support = {}
+    for gamma in values["gamma"]:
+        # On features as they are, of length 1,000.
+        first = SVC(C=10, gamma=gamma / 1000**2)
+        alone = [rows[first.fit(train.features[rows], y[rows]).support_] for _, rows in splits]
+        support[gamma] = np.concatenate(alone)
+        for n_copies, (fold, (others, asked)) in product(values["n_copies"], enumerate(splits)):
+            rows = np.concatenate(alone[:fold] + alone[fold + 1 :])
+            svc = fitted_on_copies(train.at(rows), y[rows], gamma, n_copies, values)
+            ranking = ranked(as_integers(svc), train.features[asked])
+            opinion = second_opinion(ranking, train.at(asked), train.at(others), y[others], values)
+            for weight in values["weight"]:
+                answers = decided(ranking, opinion, weight).first
+                wrong[gamma, n_copies, weight] += int(np.sum(answers != y[asked]))
+    errors = list(wrong.values())
+    best = min(wrong, key=wrong.__getitem__)
+    # The first of several, and not the first of all.
+    assert errors.count(min(errors)) > 1
+    assert errors[0] > min(errors)
+    files = {name: tmp_path / f"{name}.npy" for name in ("images", "labels", "features")}
+    save(files["images"], train.pixels)
+    save(files["labels"], y)
+    save(files["features"], train.features)
+    YAML().dump(
+        {"strokes": values, "cross_validate": {"n_folds": n_folds}}, tmp_path / "params.yaml"
+    )
+    names = "support.npy", "chosen.json", "grid.csv"
+    choose(tmp_path / "params.yaml", files, *(tmp_path / name for name in names))
+    with (tmp_path / "grid.csv").open(newline="") as file:
+        _, *lines = csv.reader(file)
+    found = [[float(value) for value in line] for line in lines]
+    assert [row[:4] for row in found] == [[*candidate, wrong[candidate]] for candidate in wrong]
+    assert [row[4] for row in found] == pytest.approx([of / n for of in errors], rel=1e-5)
+    assert json.loads((tmp_path / "chosen.json").read_text()) == {
+        **dict(zip(("gamma", "n_copies", "weight"), best, strict=True)),
+        "cross_validated_error": round(min(errors) / n, 10),
+    }
+    np.testing.assert_array_equal(np.load(tmp_path / "support.npy"), support[best[0]])
 
 
 @pytest.mark.parametrize(("errors", "n"), [(0, 10), (1, 10), (37, 10_000), (237, 10_000), (7, 7)])

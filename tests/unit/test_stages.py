@@ -1,0 +1,355 @@
+"""What a stage writes: of the right files and parameters, against scikit-learn or by hand."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+
+from stages.common.arrays import save, save_group
+from stages.data import augment, label, split
+from stages.data.sources import Mnist
+from stages.evaluate import analyse_errors, evaluate_binary, evaluate_digits
+from stages.neighbors import denoise, evaluate_multilabel, evaluate_neighbors, search_grid
+from stages.neighbors.search import nearest
+
+N_TRAIN, N_TEST = 300, 80
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write an array, a group of arrays, or else JSON, which is YAML too; return the path."""
+
+    def written(name: str, content: Any = None, **group: Any) -> Path:
+        path = tmp_path / name
+        if group:
+            save_group(path, **group)
+        elif isinstance(content, np.ndarray):
+            save(path, content)
+        else:
+            path.write_text(json.dumps(content), encoding="utf-8")
+        return path
+
+    return written
+
+
+@pytest.fixture
+def train(digits: Mnist, write: Write) -> dict[str, Path]:
+    images, labels = digits[0][:N_TRAIN], digits[1][:N_TRAIN]
+    indices, squared = nearest(images, images, 40)
+    return {
+        "images": write("train_images.npy", images),
+        "labels": write("train_labels.npy", labels),
+        "neighbors": write("neighbors.npz", indices=indices, squared_distances=squared),
+    }
+
+
+@pytest.fixture
+def held_out(digits: Mnist, write: Write) -> dict[str, Path]:
+    return {
+        "images": write("test_images.npy", digits[0][-N_TEST:]),
+        "labels": write("test_labels.npy", digits[1][-N_TEST:]),
+    }
+
+
+def rows(images: NDArray) -> NDArray[np.float64]:
+    return images.reshape(len(images), -1).astype(np.float64)
+
+
+def in_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def table(path: Path) -> dict[str, list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *lines = csv.reader(file)
+    return dict(zip(header, map(list, zip(*lines, strict=True)), strict=True))
+
+
+def numbers(column: list[str]) -> list[float]:
+    return [float(value) for value in column]
+
+
+def about(expected: Any) -> Any:
+    """Metrics are written to 10 decimals."""
+    return pytest.approx(expected, abs=1e-9)
+
+
+def test_the_first_images_train_and_the_rest_test(write: Write, tmp_path: Path) -> None:
+    images = np.random.RandomState(0).randint(0, 256, (50, 28, 28)).astype(np.uint8)
+    labels = np.arange(50, dtype=np.uint8) % 7
+    params = write("params.yaml", {"split": {"n_train": 30}, "binary": {"target": 2}})
+    names = ("train_images", "train_labels", "test_images", "test_labels", "train_is", "test_is")
+    paths = [tmp_path / f"{name}.npy" for name in names]
+    split.main(params, write("images.npy", images), write("labels.npy", labels), *paths[:4])
+    label.main(params, paths[1], paths[3], *paths[4:])
+    expected = (images[:30], labels[:30], images[30:], labels[30:], labels[:30] == 2)
+    for path, array in zip(paths, (*expected, labels[30:] == 2), strict=True):
+        found = np.load(path)
+        assert found.dtype == array.dtype
+        np.testing.assert_array_equal(found, array)
+
+
+def test_the_augmented_set_is_of_the_parameters(
+    train: dict[str, Path], write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(augment, "save_panels", lambda *told: drawn.extend(told))
+    section = {"shifts": [[1, 0], [0, -2]], "seed": 7, "picture": {"image": 11, "pixels": 5}}
+    params = write("params.yaml", {"augment": section})
+    paths = [tmp_path / name for name in ("images.npy", "labels.npy", "picture.png")]
+    augment.main(params, train["images"], train["labels"], *paths)
+    images, labels = np.load(train["images"]), np.load(train["labels"])
+    expected = augment.augment(images, labels, [(1, 0), (0, -2)], 7)
+    for path, array in zip(paths[:2], expected, strict=True):
+        np.testing.assert_array_equal(np.load(path), array)
+    _, shown, titles, *_ = drawn
+    assert titles == ["original", "5 px right", "5 px left", "5 px down", "5 px up"]
+    whole = np.pad(images[11], 5)
+    for picture, (row, column) in zip(
+        shown, [(5, 5), (5, 0), (5, 10), (0, 5), (10, 5)], strict=True
+    ):
+        np.testing.assert_array_equal(picture, whole[row : row + 28, column : column + 28])
+
+
+def test_models_of_all_classes_are_worth_what_scikit_learn_says(
+    train: dict[str, Path], held_out: dict[str, Path], write: Write, tmp_path: Path
+) -> None:
+    """One that is trained and cross-validated, and two of which there is only one of both."""
+    random = np.random.RandomState(0)
+    y, y_test = np.load(train["labels"]), np.load(held_out["labels"])
+    folds = random.randint(0, 3, N_TRAIN).astype(np.uint8)
+    scored, answers, scores, predicted = {}, {}, {}, {}
+    for model in ("both", "scored"):
+        scores[model] = random.normal(size=(N_TRAIN, 10)) + 2 * np.eye(10)[y]
+        arrays = {"scores": scores[model], "folds": folds, "classes": np.arange(10)}
+        scored[model] = write(f"{model}_scores.npz", **arrays)
+    for n, model in enumerate(("both", "trained"), start=1):
+        predicted[model] = np.where(random.uniform(size=N_TEST) < 0.8, y_test, 3)
+        answers[model] = write(
+            f"{model}.npz",
+            classes=np.arange(10),
+            first_prediction=np.array(4),
+            first_scores=np.arange(10) / 8,
+            predictions=predicted[model],
+            n_estimators=np.array(n),
+            n_problems=np.array(45 * n),
+        )
+    metrics = {model: tmp_path / f"{model}.json" for model in ("both", "scored", "trained")}
+    evaluate_digits.main(train["labels"], held_out["labels"], scored, answers, metrics)
+    for model, path in metrics.items():
+        found = in_json(path)
+        assert ("accuracy" in found) == (model in scored)
+        assert ("test_accuracy" in found) == (model in answers)
+        if model in scored:
+            said = scores[model].argmax(axis=1)
+            of_folds = [accuracy_score(y[folds == i], said[folds == i]) for i in range(3)]
+            assert list(found["accuracy"].values()) == about([*of_folds, np.mean(of_folds)])
+        if model in answers:
+            assert found["test_accuracy"] == about(accuracy_score(y_test, predicted[model]))
+            recalls = recall_score(y_test, predicted[model], average=None)
+            assert list(found["test_recall"].values()) == about(recalls)
+            n = 1 if model == "both" else 2
+            assert [found["n_estimators"], found["n_problems"]] == [n, 45 * n]
+            first = {"prediction": 4, **{f"score_{i}": i / 8 for i in range(10)}}
+            assert found["first_digit"] == first
+
+
+def test_detectors_are_evaluated_at_their_own_thresholds(
+    train: dict[str, Path], held_out: dict[str, Path], write: Write, tmp_path: Path
+) -> None:
+    """Curves are of those alone that were trained on all images, and the first scores too."""
+    random = np.random.RandomState(0)
+    y, y_test = np.load(train["labels"]) == 5, np.load(held_out["labels"]) == 5
+    labels, test_labels = write("is_5.npy", y), write("test_is_5.npy", y_test)
+    thresholds = {"precision": 0.6, "first_digit": [0, 2], "decision": {"one": 0.5, "two": 1}}
+    params = write("params.yaml", {"binary": {"thresholds": thresholds}})
+    folds = random.randint(0, 3, N_TRAIN).astype(np.uint8)
+    scores = {model: random.normal(size=N_TRAIN) + 2 * y for model in ("one", "two")}
+    scored = {
+        model: write(f"{model}.npz", scores=of, folds=folds, classes=np.array([False, True]))
+        for model, of in scores.items()
+    }
+    said = random.uniform(size=N_TEST) < 0.3
+    answers = {"two": write("answers.npz", first_scores=np.array([1.5]), predictions=said)}
+    metrics = {model: tmp_path / f"{model}.json" for model in ("one", "two")}
+    roc, curve = tmp_path / "roc.csv", tmp_path / "precision_recall.csv"
+    evaluate_binary.main(params, labels, test_labels, scored, answers, metrics, roc, curve)
+    for model, path in metrics.items():
+        found, threshold = in_json(path), thresholds["decision"][model]  # type: ignore[index]
+        expected = evaluate_binary.binary_metrics(y, scores[model], folds, threshold, 0.6)
+        if model == "two":
+            assert found.pop("test_accuracy") == about(accuracy_score(y_test, said))
+            assert found.pop("first_digit") == {"score": 1.5, "above_0": True, "above_2": False}
+        for key, value in expected.items():
+            assert found.pop(key) == about(value)
+        assert not found
+    point = in_json(metrics["two"])["operating_point"]["threshold"]
+    for path in (roc, curve):
+        columns = table(path)
+        assert set(columns["model"]) == {"two"}
+        # Every digit of a threshold, so that it is an image's score.
+        assert set(numbers(columns["threshold"])) <= set(scores["two"])
+        (chosen,) = np.flatnonzero(np.array(columns["chosen"]) == "1")
+        assert float(columns["threshold"][chosen]) == pytest.approx(point)
+    assert "false_positive_rate" in table(roc)
+    assert "precision" in table(curve)
+
+
+def test_the_confusions_written_and_drawn_are_scikit_learns(
+    train: dict[str, Path], write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+    for name in ("save_panels", "save_matrix"):
+        monkeypatch.setattr(analyse_errors, name, lambda *told, of=name: drawn.update({of: told}))
+    images, y = np.load(train["images"]), np.load(train["labels"])
+    scores = np.random.RandomState(0).normal(size=(N_TRAIN, 10)) + 1.5 * np.eye(10)[y]
+    said = scores.argmax(axis=1)
+    names = {str(i): f"number {i}" for i in range(10)}
+    paths = {name: tmp_path / name for name in ("confusion", "errors", "panels", "examples")}
+    analyse_errors.main(
+        write("params.yaml", {"errors": {"pair": [3, 5], "n_examples": 7}}),
+        train["images"],
+        train["labels"],
+        write("classes.json", {"names": names}),
+        write("scores.npz", scores=scores, folds=y, classes=np.arange(10)),
+        **paths,
+    )
+    matrix = confusion_matrix(y, said)
+    counts = table(paths["confusion"])
+    assert counts["actual"] == list(np.repeat(list(names.values()), 10))
+    assert counts["predicted"] == list(names.values()) * 10
+    assert numbers(counts["count"]) == matrix.ravel().tolist()
+    shares = table(paths["errors"])
+    assert len(shares["share"]) == 90
+    of_class = confusion_matrix(y, said, normalize="true")
+    for *cell, share in zip(shares["actual"], shares["predicted"], shares["share"], strict=True):
+        actual, predicted = (list(names.values()).index(name) for name in cell)
+        assert float(share) == pytest.approx(of_class[actual, predicted], rel=1e-5)
+    _, pictures, titles, *_ = drawn["save_panels"]
+    cells = [(3, 3), (3, 5), (5, 3), (5, 5)]
+    assert titles == [f"number {a} classified as number {p}: {matrix[a, p]}" for a, p in cells]
+    for (actual, predicted), picture in zip(cells, pictures, strict=True):
+        chosen = images[(y == actual) & (said == predicted)][:7]
+        # Three a line, and blanks.
+        cells_of = np.concatenate([chosen, np.zeros((9 - len(chosen), 28, 28))])
+        expected = cells_of.reshape(3, 3, 28, 28).swapaxes(1, 2).reshape(84, 84)
+        np.testing.assert_array_equal(picture, expected)
+    tiles = drawn["save_matrix"][1]
+    assert tiles.shape == (10, 10, 84, 84)
+    for actual, predicted in np.ndindex(10, 10):
+        shown = min(matrix[actual, predicted], 9)
+        at = tiles[actual, predicted].reshape(3, 28, 3, 28).any(axis=(1, 3))
+        assert at.sum() == shown
+        if shown:
+            first = images[(y == actual) & (said == predicted)][0]
+            np.testing.assert_array_equal(tiles[actual, predicted][:28, :28], first)
+
+
+def test_the_grid_written_is_scikit_learns(
+    train: dict[str, Path], write: Write, tmp_path: Path
+) -> None:
+    grid = {"n_neighbors": [1, 3, 5], "weights": ["uniform", "distance"]}
+    params = write("params.yaml", {"grid": {**grid, "n_folds": 4}})
+    metrics, curve = tmp_path / "grid.json", tmp_path / "grid.csv"
+    search_grid.main(params, train["images"], train["labels"], train["neighbors"], metrics, curve)
+    X, y = rows(np.load(train["images"])), np.load(train["labels"])
+    theirs = GridSearchCV(KNeighborsClassifier(), grid, cv=4, refit=False).fit(X, y)
+    results, found, columns = theirs.cv_results_, in_json(metrics), table(curve)
+    means = results["mean_test_score"]
+    assert found["best"] == {**theirs.best_params_, "accuracy": about(theirs.best_score_)}
+    for candidate, mean in zip(results["params"], means, strict=True):
+        n_neighbors = candidate["n_neighbors"]
+        assert found[candidate["weights"]][f"n_neighbors_{n_neighbors}"] == about(mean)
+    for name, key in (("mean", "mean_test_score"), ("std", "std_test_score")):
+        assert numbers(columns[name]) == pytest.approx(results[key], rel=1e-5)
+    assert columns["weights"] == list(results["param_weights"])
+    assert numbers(columns["n_neighbors"]) == list(results["param_n_neighbors"])
+
+
+def test_the_two_labels_written_are_scikit_learns(
+    train: dict[str, Path], write: Write, tmp_path: Path
+) -> None:
+    section = {"large_from": 6, "n_neighbors": 4, "n_folds": 3}
+    params, metrics = write("params.yaml", {"multilabel": section}), tmp_path / "multilabel.json"
+    X, y = rows(np.load(train["images"])), np.load(train["labels"])
+    both = np.column_stack([y >= 6, y % 2 == 1])
+    model = KNeighborsClassifier(4)
+    evaluate_multilabel.main(params, train["images"], train["labels"], train["neighbors"], metrics)
+    theirs = cross_val_predict(model, X, both, cv=3)
+    large, odd = model.fit(X, both).predict(X[:1])[0]
+    assert in_json(metrics) == {
+        "first_digit": {"large": large, "odd": odd},
+        "f1": {name: about(f1_score(both, theirs, average=name)) for name in ("macro", "weighted")},
+    }
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_the_grids_winner_is_worth_what_scikit_learn_says(
+    digits: Mnist, held_out: dict[str, Path], write: Write, weights: str
+) -> None:
+    """Among each set of images, of its own labels and neighbours."""
+    y_test, X_test = np.load(held_out["labels"]), np.load(held_out["images"])
+    sets = {"few": (digits[0][:100], digits[1][:100]), "many": (digits[0][:900], digits[1][:900])}
+    best = {"best": {"n_neighbors": 4, "weights": weights}}
+    files: dict[str, dict[str, Path]] = {"neighbors": {}, "images": {}, "labels": {}, "metrics": {}}
+    for name, (images, labels) in sets.items():
+        indices, squared = nearest(X_test, images, 10)
+        found = {"indices": indices, "squared_distances": squared}
+        files["neighbors"][name] = write(f"{name}.npz", **found)
+        files["images"][name] = write(f"{name}_images.npy", images)
+        files["labels"][name] = write(f"{name}_labels.npy", labels)
+        files["metrics"][name] = files["images"][name].with_name(f"{name}.json")
+    evaluate_neighbors.main(write("grid.json", best), test_labels=held_out["labels"], **files)
+    for name, (images, labels) in sets.items():
+        model = KNeighborsClassifier(4, weights=weights).fit(rows(images), labels)
+        theirs = model.predict(rows(X_test))
+        recalls = recall_score(y_test, theirs, average=None)
+        assert in_json(files["metrics"][name]) == {
+            "test_accuracy": about(accuracy_score(y_test, theirs)),
+            "test_recall": about({str(i): recall for i, recall in enumerate(recalls)}),
+            "n_neighbors": 4,
+            "weights": weights,
+            "n_train": len(labels),
+            "n_pixels": 784,
+        }
+
+
+def test_noise_is_of_the_seed_and_never_shown_to_what_judges(
+    train: dict[str, Path],
+    held_out: dict[str, Path],
+    write: Write,
+    tmp_path: Path,
+    monkeypatch: Any,
+) -> None:
+    """Noisy images of the test are cleaned by noisy ones for training, and held to the clean."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(denoise, "save_panels", lambda *told: drawn.extend(told))
+    section = {"high": 100, "seed": 1, "n_neighbors": 3, "n_digits": 2}
+    params, metrics = write("params.yaml", {"denoise": section}), tmp_path / "denoise.json"
+    denoise.main(params, train["images"], held_out["images"], metrics, tmp_path / "denoise.png")
+    images, clean = np.load(train["images"]), np.load(held_out["images"])
+    random = np.random.RandomState(1)
+    noisy_train = images + random.randint(0, 100, images.shape, dtype=np.uint16)
+    noisy = clean + random.randint(0, 100, clean.shape, dtype=np.uint16)
+    squared = ((rows(noisy)[:, None] - rows(noisy_train)) ** 2).sum(axis=2)
+    voters = images[np.argsort(squared, axis=1, kind="stable")[:, :3]]
+    # Of three, the one that is there twice, else the least.
+    low, middle, high = np.sort(voters, axis=1).swapaxes(0, 1).astype(int)
+    cleaned = np.where(middle == high, high, low)
+    assert in_json(metrics)["mean_absolute_error"] == {
+        "before": about(abs(noisy.astype(int) - clean).mean()),
+        "after": about(abs(cleaned - clean).mean()),
+    }
+    _, pictures, titles, *_ = drawn
+    assert titles == ["noisy", "cleaned", "clean"]
+    for picture, of in zip(pictures, (noisy, cleaned, clean), strict=True):
+        np.testing.assert_array_equal(picture, np.hstack(of[:2]))
