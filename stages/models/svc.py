@@ -12,7 +12,7 @@ any machine. This is libsvm's C-SVC (C.-C. Chang and C.-J. Lin, LIBSVM, ACM TIST
 - What a step adds to the gradient of images that shrinking has set aside is noted, and added in
   libsvm's order when they are looked at again.
 
-Here F is the gradient times y, 1 or -1, and so has no signs of classes in it.
+Here F is the gradient times y, which is 1 for the first class of a pair and -1 for the second.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +43,8 @@ BYTES_OF_CACHE = 2**26
 # So many steps between shrinkings; the least curvature of a pair (libsvm's TAU).
 STEPS, LEAST_CURVATURE = 1000, 1e-12
 TOLERANCE = SVC().tol
+# No image or slot; of a type of its own, row_of would be compiled twice.
+NONE: Any = np.intp(-1)
 
 # exp(-z) = 2**-(k // N) * 2**-(k % N / N) * exp(r), where k is a whole number and r small.
 N = 128
@@ -58,7 +60,7 @@ with localcontext() as context:
     HIGH = float(round(LN2 / N * 2**44)) / 2**44
     LOW = float(LN2 / N - Decimal(HIGH))
 LARGEST = 150.0
-HALVES = 0.5 ** np.arange(LARGEST * PER_UNIT / N + 2)
+HALVES = np.ldexp(1.0, -np.arange(int(LARGEST * PER_UNIT / N) + 2))
 # Added to a number below 2**51 and subtracted, it rounds it to a whole one.
 TO_INTEGER = 1.5 * 2.0**52
 
@@ -285,15 +287,15 @@ def take_steps(
     n, n_notes = len(squares), 0
     F, alpha, y, up, low = state.F, state.alpha, state.y, state.up, state.low
     for step in range(steps):
-        i, top = -1, -np.inf
+        i, top = NONE, -np.inf
         for k in range(n):
             if up[k] and -F[k] >= top:
                 i, top = k, -F[k]
         if i < 0:
             return step, n_notes, True
-        slot = row_of(i, -1, X[state.image[i]], columns, squares, gamma, rows)
+        slot = row_of(i, NONE, X[state.image[i]], columns, squares, gamma, rows)
         row_i = rows.values[slot]
-        j, bottom, best = -1, -np.inf, -np.inf
+        j, bottom, best = NONE, -np.inf, -np.inf
         for k in range(n):
             if low[k]:
                 bottom = max(bottom, F[k])
@@ -414,7 +416,7 @@ class Problem:
         state, n = self.state, self.n
         change = state.y[:n] * (state.alpha[:n] - self.alpha_then)
         path = abs(change).sum()
-        square = change @ (state.F[:n] - self.F_then)
+        square = (change * (state.F[:n] - self.F_then)).sum()
         return float(np.sqrt(max(square, 0.0) + path**2 * 2.0**-23) + (path + 1) * 2.0**-23)
 
     def compute(self, places: NDArray) -> None:
@@ -488,18 +490,13 @@ class Problem:
         if n == n_all:
             return True
         top, bottom = self.extremes(slice(n))
-        moved = self.moved + self.move()
-        far = moved - state.mark[n:]
-        if not np.any((state.alpha > 0) & (state.alpha < self.C)):
-            # Then the intercept is of the extremes of all.
-            far[:] = np.inf
+        far = self.moved + self.move() - state.mark[n:]
         stays = np.where(state.up[n:], state.F[n:] + top, bottom - state.F[n:]) > far
         self.compute(n + np.flatnonzero(~stays))
         others = self.extremes(n + np.flatnonzero(~stays))
         if max(top, others[0]) + max(bottom, others[1]) < self.tolerance:
             return True
         self.compute(n + np.flatnonzero(stays))
-        self.moved, state.mark[:], state.noted[:n] = moved, moved, len(self.notes)
         self.activate(n_all)
         return False
 
