@@ -556,14 +556,25 @@ def coefficient(gamma: float | str, X: NDArray) -> float:
     The variance of the pixels is that of whole numbers, rounded once; NumPy's, of doubles, may
     differ from it in the last places.
     """
-    if isinstance(gamma, str):
+    if gamma == "auto":
+        return 1 / X.shape[1]
+    if gamma == "scale":
         total, n = int(X.sum(dtype=np.int64)), X.size
         squares = int(sums_of_squares(X).sum(dtype=np.int64))
         variance = (n * squares - total**2) / n**2
-        return (
-            1 / X.shape[1] if gamma == "auto" else 1 / (X.shape[1] * variance) if variance else 1.0
-        )
+        return 1 / (X.shape[1] * variance) if variance else 1.0
     return float(gamma)
+
+
+def whole(X: NDArray) -> NDArray:
+    """``X``, C-contiguous.
+
+    Raises:
+        TypeError: Its pixels are no unsigned whole numbers.
+    """
+    if X.dtype.kind != "u":
+        raise TypeError(f"an SVC takes unsigned whole numbers, not {X.dtype}")
+    return np.ascontiguousarray(X)
 
 
 class OneVsOneSVC(ClassifierMixin, BaseEstimator):
@@ -591,9 +602,9 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
             X: (n, n_pixels), unsigned whole numbers.
             y: (n,), of two classes or more.
         """
-        self.images_, self.labels_ = X, y
+        self.images_, self.labels_ = whole(X), y
         self.classes_ = np.unique(y)
-        self.gamma_ = coefficient(self.gamma, np.ascontiguousarray(X))
+        self.gamma_ = coefficient(self.gamma, self.images_)
         for one, other in combinations(self.classes_, 2):
             yield partial(solve, y == one, y == other, self.C, self.gamma_)
 
@@ -635,7 +646,7 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
         squares, weights = sums_of_squares(self.support_vectors_), self.dual_coef_.T.copy()
 
         def decide(images: NDArray) -> NDArray[np.float64]:
-            images = np.ascontiguousarray(images)
+            images = whole(images)
             sums = np.zeros((len(self.intercept_), len(images)))
             add_rows(
                 self.support_vectors_,

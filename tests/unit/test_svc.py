@@ -202,6 +202,15 @@ def test_the_same_bits_on_any_machine(
     assert digest.hexdigest() == DIGEST
 
 
+def test_fractions_are_refused(digits_as_rows: tuple[NDArray[np.uint8], NDArray]) -> None:
+    X, y = digits_as_rows[0][:50], digits_as_rows[1][:50]
+    ours = OneVsOneSVC(1.0, "scale")
+    with pytest.raises(TypeError, match="not float64"):
+        ours.fit(X / 255, y)
+    with pytest.raises(TypeError, match="not float64"):
+        ours.fit(X, y).predict(X / 255)
+
+
 def test_gamma_is_scikit_learns_but_for_rounding(
     digits_as_rows: tuple[NDArray[np.uint8], NDArray],
 ) -> None:
