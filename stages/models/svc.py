@@ -12,7 +12,7 @@ any machine. This is libsvm's C-SVC (C.-C. Chang and C.-J. Lin, LIBSVM, ACM TIST
 - What a step adds to the gradient of images that shrinking has set aside is noted, and added in
   libsvm's order when they are looked at again.
 
-Here F is the gradient times y, 1 or -1, and so has no signs of classes in it.
+Here F is the gradient times y, which is 1 for the first class of a pair and -1 for the second.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +43,8 @@ BYTES_OF_CACHE = 2**26
 # So many steps between shrinkings; the least curvature of a pair (libsvm's TAU).
 STEPS, LEAST_CURVATURE = 1000, 1e-12
 TOLERANCE = SVC().tol
+# No image or slot; of a type of its own, row_of would be compiled twice.
+NONE: Any = np.intp(-1)
 
 # exp(-z) = 2**-(k // N) * 2**-(k % N / N) * exp(r), where k is a whole number and r small.
 N = 128
@@ -58,7 +60,7 @@ with localcontext() as context:
     HIGH = float(round(LN2 / N * 2**44)) / 2**44
     LOW = float(LN2 / N - Decimal(HIGH))
 LARGEST = 150.0
-HALVES = 0.5 ** np.arange(LARGEST * PER_UNIT / N + 2)
+HALVES = np.ldexp(1.0, -np.arange(int(LARGEST * PER_UNIT / N) + 2))
 # Added to a number below 2**51 and subtracted, it rounds it to a whole one.
 TO_INTEGER = 1.5 * 2.0**52
 
@@ -285,15 +287,15 @@ def take_steps(
     n, n_notes = len(squares), 0
     F, alpha, y, up, low = state.F, state.alpha, state.y, state.up, state.low
     for step in range(steps):
-        i, top = -1, -np.inf
+        i, top = NONE, -np.inf
         for k in range(n):
             if up[k] and -F[k] >= top:
                 i, top = k, -F[k]
         if i < 0:
             return step, n_notes, True
-        slot = row_of(i, -1, X[state.image[i]], columns, squares, gamma, rows)
+        slot = row_of(i, NONE, X[state.image[i]], columns, squares, gamma, rows)
         row_i = rows.values[slot]
-        j, bottom, best = -1, -np.inf, -np.inf
+        j, bottom, best = NONE, -np.inf, -np.inf
         for k in range(n):
             if low[k]:
                 bottom = max(bottom, F[k])
@@ -414,7 +416,7 @@ class Problem:
         state, n = self.state, self.n
         change = state.y[:n] * (state.alpha[:n] - self.alpha_then)
         path = abs(change).sum()
-        square = change @ (state.F[:n] - self.F_then)
+        square = (change * (state.F[:n] - self.F_then)).sum()
         return float(np.sqrt(max(square, 0.0) + path**2 * 2.0**-23) + (path + 1) * 2.0**-23)
 
     def compute(self, places: NDArray) -> None:
@@ -488,18 +490,13 @@ class Problem:
         if n == n_all:
             return True
         top, bottom = self.extremes(slice(n))
-        moved = self.moved + self.move()
-        far = moved - state.mark[n:]
-        if not np.any((state.alpha > 0) & (state.alpha < self.C)):
-            # Then the intercept is of the extremes of all.
-            far[:] = np.inf
+        far = self.moved + self.move() - state.mark[n:]
         stays = np.where(state.up[n:], state.F[n:] + top, bottom - state.F[n:]) > far
         self.compute(n + np.flatnonzero(~stays))
         others = self.extremes(n + np.flatnonzero(~stays))
         if max(top, others[0]) + max(bottom, others[1]) < self.tolerance:
             return True
         self.compute(n + np.flatnonzero(stays))
-        self.moved, state.mark[:], state.noted[:n] = moved, moved, len(self.notes)
         self.activate(n_all)
         return False
 
@@ -559,14 +556,25 @@ def coefficient(gamma: float | str, X: NDArray) -> float:
     The variance of the pixels is that of whole numbers, rounded once; NumPy's, of doubles, may
     differ from it in the last places.
     """
-    if isinstance(gamma, str):
+    if gamma == "auto":
+        return 1 / X.shape[1]
+    if gamma == "scale":
         total, n = int(X.sum(dtype=np.int64)), X.size
         squares = int(sums_of_squares(X).sum(dtype=np.int64))
         variance = (n * squares - total**2) / n**2
-        return (
-            1 / X.shape[1] if gamma == "auto" else 1 / (X.shape[1] * variance) if variance else 1.0
-        )
+        return 1 / (X.shape[1] * variance) if variance else 1.0
     return float(gamma)
+
+
+def whole(X: NDArray) -> NDArray:
+    """``X``, C-contiguous.
+
+    Raises:
+        TypeError: Its pixels are no unsigned whole numbers.
+    """
+    if X.dtype.kind != "u":
+        raise TypeError(f"an SVC takes unsigned whole numbers, not {X.dtype}")
+    return np.ascontiguousarray(X)
 
 
 class OneVsOneSVC(ClassifierMixin, BaseEstimator):
@@ -594,9 +602,9 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
             X: (n, n_pixels), unsigned whole numbers.
             y: (n,), of two classes or more.
         """
-        self.images_, self.labels_ = X, y
+        self.images_, self.labels_ = whole(X), y
         self.classes_ = np.unique(y)
-        self.gamma_ = coefficient(self.gamma, np.ascontiguousarray(X))
+        self.gamma_ = coefficient(self.gamma, self.images_)
         for one, other in combinations(self.classes_, 2):
             yield partial(solve, y == one, y == other, self.C, self.gamma_)
 
@@ -638,7 +646,7 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
         squares, weights = sums_of_squares(self.support_vectors_), self.dual_coef_.T.copy()
 
         def decide(images: NDArray) -> NDArray[np.float64]:
-            images = np.ascontiguousarray(images)
+            images = whole(images)
             sums = np.zeros((len(self.intercept_), len(images)))
             add_rows(
                 self.support_vectors_,

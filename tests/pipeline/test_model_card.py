@@ -267,5 +267,5 @@ def test_every_artifact_is_in_the_card_and_made(clone: Clone, card: str) -> None
     assert set(re.findall(r"`(data/\S+\.skops)`", card)) == paths
     assert paths <= set(clone.outs())
     made = {path for path in clone.outs() if path.endswith(".skops")}
-    # Whatever has been made portable is offered.
+    # Whatever is saved is offered.
     assert made == paths

@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 from stages.data.sources import Mnist
 from stages.models import svc
 from stages.models.fit import cut_folds, fit_cuts, predictions, scores
-from stages.models.svc import OneVsOneSVC, OneVsRestSVC, build, coefficient, kernel_row
+from stages.models.svc import OneVsOneSVC, OneVsRestSVC, Problem, build, coefficient, kernel_row
 
 LEARNED = ("support_", "support_vectors_", "n_support_", "dual_coef_", "intercept_", "n_iter_")
 # Elsewhere, compilers of libsvm fuse multiplications with additions.
@@ -55,7 +55,7 @@ def problem(
     return X, y
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(50))
 def test_an_svc_is_scikit_learns_bit_for_bit(
     digits_as_rows: tuple[NDArray[np.uint8], NDArray], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +70,57 @@ def test_an_svc_is_scikit_learns_bit_for_bit(
     theirs = SVC(C=C, gamma=gamma, tol=tolerance).fit(X.astype(float), y)
     assert_same(ours, theirs)
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X.astype(float)))
+
+
+@pytest.mark.parametrize(
+    ("n", "noise", "factor", "C", "tolerance", "seed", "sees"),
+    [
+        *((300, 0.2, 0.1, 100, 1e-3, seed, "some are sure to stay") for seed in range(3)),
+        *((600, 0.1, 0.5, 10, 1e-5, seed, "some are sure to stay") for seed in range(3)),
+        *((1500, 0.05, 0.01, 100, 1e-3, seed, "some are sure to stay") for seed in (5, 6)),
+        (2500, 0.0, 5.0, 0.001, 1e-3, 0, "no coefficient is free"),
+        (2500, 0.5, 0.05, 0.1, 1e-5, 2, "not optimal after all"),
+    ],
+)
+def test_what_is_set_aside_is_taken_up_again_as_by_libsvm(
+    digits_as_rows: tuple[NDArray[np.uint8], NDArray],
+    n: int,
+    noise: float,
+    factor: float,
+    C: float,
+    tolerance: float,
+    seed: int,
+    sees: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: set[str] = set()
+    compute, is_optimal = Problem.compute, Problem.is_optimal
+
+    def watched(self: Problem, places: NDArray) -> None:
+        if 0 < len(places) < len(self.state.y) - self.n:
+            seen.add("some are sure to stay")
+        compute(self, places)
+
+    def watched_too(self: Problem) -> bool:
+        free = (self.state.alpha > 0) & (self.state.alpha < self.C)
+        if self.n < len(self.state.y) and not free.any():
+            seen.add("no coefficient is free")
+        optimal = is_optimal(self)
+        if not optimal:
+            seen.add("not optimal after all")
+        return optimal
+
+    monkeypatch.setattr(Problem, "compute", watched)
+    monkeypatch.setattr(Problem, "is_optimal", watched_too)
+    monkeypatch.setattr(svc, "TOLERANCE", tolerance)
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(5000)[:n]
+    X, y = digits_as_rows[0][rows], digits_as_rows[1][rows] % 2
+    y = np.where(rng.random(n) < noise, 1 - y, y)
+    gamma = coefficient("scale", X) * factor
+    ours = OneVsOneSVC(C, gamma).fit(X, y)
+    assert sees in seen
+    assert_same(ours, SVC(C=C, gamma=gamma, tol=tolerance).fit(X.astype(float), y))
 
 
 def test_one_vs_rest_is_scikit_learns(digits_as_rows: tuple[NDArray[np.uint8], NDArray]) -> None:
@@ -149,6 +200,15 @@ def test_the_same_bits_on_any_machine(
     for values in [*(getattr(ours, name) for name in LEARNED), ours.decision_function(X[::11])]:
         digest.update(np.asarray(values, dtype="<f8").tobytes())
     assert digest.hexdigest() == DIGEST
+
+
+def test_fractions_are_refused(digits_as_rows: tuple[NDArray[np.uint8], NDArray]) -> None:
+    X, y = digits_as_rows[0][:50], digits_as_rows[1][:50]
+    ours = OneVsOneSVC(1.0, "scale")
+    with pytest.raises(TypeError, match="not float64"):
+        ours.fit(X / 255, y)
+    with pytest.raises(TypeError, match="not float64"):
+        ours.fit(X, y).predict(X / 255)
 
 
 def test_gamma_is_scikit_learns_but_for_rounding(
