@@ -221,6 +221,20 @@ def test_votes_decide_then_how_clear_they_are_then_the_lower_class(n: int) -> No
         assert ranking.margin[0] == wins[first, second]
 
 
+@pytest.mark.parametrize("C", [0.1, 1000])
+def test_what_an_svc_has_learned_is_kept_to_4096ths(some: Images, C: float) -> None:
+    """Of labels without a meaning, whose coefficients are large."""
+    X, y = some.features[:90], np.random.RandomState(0).randint(0, 3, 90)
+    svc = fitted(X, y, C, gamma=1e-3)
+    assert abs(svc.dual_coef_).max() > min(C, 50) / 2
+    learned = as_integers(svc)
+    np.testing.assert_allclose(
+        learned["coefficients"].T / COEFFICIENT, svc.dual_coef_, atol=0.5 / COEFFICIENT
+    )
+    intercepts = learned["intercepts"] / (KERNEL * COEFFICIENT)
+    np.testing.assert_allclose(intercepts, svc.intercept_, atol=1 / KERNEL)
+
+
 def test_a_deformed_distance_is_brute_forces() -> None:
     rng, side = np.random.default_rng(0), 9
     query, other = rng.integers(-4000, 4001, (2, 2, side, side)).astype(np.int32)
