@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from scipy import ndimage
+from sklearn.metrics import recall_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
@@ -38,8 +39,11 @@ from stages.strokes.extract_features import (
     warped,
 )
 from stages.strokes.machine import (
+    COEFFICIENT,
+    KERNEL,
     Images,
     Ranking,
+    apart,
     as_integers,
     decided,
     deformed,
@@ -193,6 +197,44 @@ def test_the_answers_are_the_svcs(some: Images, digits: Mnist, known: list[int])
     assert n < 10 or (first != clearness.argmax(axis=1)).any()
 
 
+@pytest.mark.parametrize("n", [2, 5, 10])
+def test_votes_decide_then_how_clear_they_are_then_the_lower_class(n: int) -> None:
+    """Of pairs drawn at random: what no image decides, the intercepts do."""
+    random, classes = np.random.RandomState(n), np.arange(n) * 3
+    for _ in range(60):
+        pairs = random.choice([-3, -1, -1 / 64, -1 / 64, 1 / 64, 1 / 64, 1, 3], n * (n - 1) // 2)
+        learned = {
+            "support": np.zeros((n, 1), np.uint16),
+            "n_support": np.ones(n, int),
+            "coefficients": np.zeros((n, n - 1), np.int32),
+            "intercepts": (pairs * KERNEL * COEFFICIENT).astype(np.int64),
+            "classes": classes,
+            "gamma": np.array(1.0),
+        }
+        ranking = ranked(learned, np.zeros((1, 1), np.uint16))
+        wins = np.zeros((n, n))
+        wins[np.triu_indices(n, 1)] = pairs
+        wins -= wins.T
+        votes, clearness = (wins > 0).sum(axis=1), wins.clip(-1, 1).sum(axis=1)
+        first, second, *_ = sorted(range(n), key=lambda i: (-votes[i], -clearness[i], i))
+        assert [int(of[0]) for of in ranking[:2]] == [classes[first], classes[second]]
+        assert ranking.margin[0] == wins[first, second]
+
+
+@pytest.mark.parametrize("C", [0.1, 1000])
+def test_what_an_svc_has_learned_is_kept_to_4096ths(some: Images, C: float) -> None:
+    """Of labels without a meaning, whose coefficients are large."""
+    X, y = some.features[:90], np.random.RandomState(0).randint(0, 3, 90)
+    svc = fitted(X, y, C, gamma=1e-3)
+    assert abs(svc.dual_coef_).max() > min(C, 50) / 2
+    learned = as_integers(svc)
+    np.testing.assert_allclose(
+        learned["coefficients"].T / COEFFICIENT, svc.dual_coef_, atol=0.5 / COEFFICIENT
+    )
+    intercepts = learned["intercepts"] / (KERNEL * COEFFICIENT)
+    np.testing.assert_allclose(intercepts, svc.intercept_, atol=1 / KERNEL)
+
+
 def test_a_deformed_distance_is_brute_forces() -> None:
     rng, side = np.random.default_rng(0), 9
     query, other = rng.integers(-4000, 4001, (2, 2, side, side)).astype(np.int32)
@@ -239,6 +281,42 @@ def test_the_nearest_of_a_class_are_brute_forces(some: Images, digits: Mnist) ->
         np.testing.assert_array_equal(squared, distances[order])
     ((rows, _),) = nearest(queries[:1], labels[:1] * 0, among[:5], np.array([0, 1, 0, 1, 1]), 10)
     assert sorted(rows) == [0, 2]
+
+
+def test_the_nearest_of_many_are_brute_forces() -> None:
+    """With ties, which go to the lower row."""
+    random = np.random.RandomState(0)
+    among, queries = (random.randint(0, 30, (n, 3)).astype(np.uint16) for n in (4000, 20))
+    y = np.zeros(4000, np.uint8)
+    for n in (1, 7):
+        for query, (rows, squared) in zip(
+            queries, nearest(queries, y[:20], among, y, n), strict=True
+        ):
+            distances = ((among.astype(int) - query.astype(int)) ** 2).sum(axis=1)
+            order = np.argsort(distances, kind="stable")[:n]
+            np.testing.assert_array_equal(rows, order)
+            np.testing.assert_array_equal(squared, distances[order])
+
+
+def test_the_distance_to_a_class_is_that_of_the_least_deformed(some: Images, digits: Mnist) -> None:
+    y, n, moves = digits[1][:300], 4, 1
+    train, asked, labels = some.at(np.arange(300)), some.at(np.arange(300, 310)), np.arange(10)
+    found = apart(asked, labels, train, y, {"n_nearest": n, "moves": moves})
+    near = nearest(asked.features, labels, train.features, y, n)
+
+    def gradient(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+        return gradients(pixels[None], normalising(pixels[None]))
+
+    for distance, pixels, (rows, _) in zip(found, asked.pixels, near, strict=True):
+        query = gradient(pixels)[0]
+        each = [deformed(query, gradient(train.pixels[row]), moves)[0] for row in rows]
+        assert distance == min(each) < max(each)
+
+
+def test_where_an_opinion_balances_the_margin_two_classes_remain() -> None:
+    said = decided(Ranking(np.array([3]), np.array([5]), np.array([0.5])), np.array([-0.25]), 2)
+    assert {int(said.first[0]), int(said.second[0])} == {3, 5}
+    assert said.margin[0] == 0
 
 
 def test_a_second_opinion_is_asked_within_the_margin(some: Images, digits: Mnist) -> None:
@@ -401,6 +479,8 @@ def test_what_is_wrong_is_counted_and_drawn(digits: Mnist, tmp_path: Path, n_wro
     )
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["test_error"]["errors"] == n_wrong
+    recalls = recall_score(y, said, average=None)
+    assert list(metrics["test_recall"].values()) == pytest.approx(recalls)
     assert metrics["test_accuracy"] == pytest.approx(1 - n_wrong / 100)
     assert metrics["against_knn_augmented"] == pytest.approx(
         {"only_this_wrong": n_wrong, "only_that_wrong": 0, "p": min(1, 2 * 0.5**n_wrong)}, abs=1e-9
