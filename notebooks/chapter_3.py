@@ -118,7 +118,7 @@ draw_panels([sheet(X_train[:100], 10)], ["The first hundred"], n_columns=1, size
 # %%
 target, thresholds = params["binary"]["target"], params["binary"]["thresholds"]
 is_target = np.asarray(load(data / "is_target/train.npy"))
-sgd = load_group(models / "binary_sgd/stratified.npz")
+sgd = load_group(models / "binary/sgd/out_of_fold.npz")
 said = sgd["scores"] > thresholds["decision"]["sgd"]
 sgd_accuracy = fold_accuracies(said == is_target, sgd["folds"])
 sgd_accuracy
@@ -127,7 +127,7 @@ sgd_accuracy
 # With folds of shuffled images the same model does better or worse. So much of the figure is chance.
 
 # %%
-shuffled = load_group(models / "binary_sgd/shuffled.npz")
+shuffled = load_group(models / "binary/sgd_shuffled/out_of_fold.npz")
 said_shuffled = shuffled["scores"] > thresholds["decision"]["sgd_shuffled"]
 fold_accuracies(said_shuffled == is_target, shuffled["folds"])
 
@@ -135,7 +135,7 @@ fold_accuracies(said_shuffled == is_target, shuffled["folds"])
 # Is that a lot? Ask a model that looks at nothing, and always answers "not the target".
 
 # %%
-dummy = load_group(models / "binary_dummy/in_order.npz")
+dummy = load_group(models / "binary/dummy/out_of_fold.npz")
 said_by_dummy = dummy["scores"] > thresholds["decision"]["dummy"]
 fold_accuracies(said_by_dummy == is_target, dummy["folds"])
 
@@ -173,7 +173,7 @@ sgd_worth
 # follow from it at the thresholds of `params.yaml`:
 
 # %%
-first_score = load_group(models / "binary_sgd/predictions.npz")["first_scores"][0]
+first_score = load_group(models / "binary/sgd/predictions.npz")["first_scores"][0]
 first_score, {threshold: first_score > threshold for threshold in thresholds["first_digit"]}
 
 # %% [markdown]
@@ -218,7 +218,7 @@ my_threshold, worth(sgd["scores"] >= my_threshold)
 # random forest's score is the share of its trees that say "target".
 
 # %%
-forest = load_group(models / "binary_forest/stratified.npz")
+forest = load_group(models / "binary/forest/out_of_fold.npz")
 auc = {
     name: roc_auc_score(is_target, group["scores"])
     for name, group in {"SGD": sgd, "forest": forest}.items()
@@ -252,8 +252,8 @@ forest_worth
 # them has solved for it:
 
 # %%
-names = {"digits_svc": "SVC", "digits_ovr_svc": "one-vs-rest SVC", "digits_sgd": "SGD"}
-answers = {model: load_group(models / model / "predictions.npz") for model in names}
+names = {"svc": "SVC", "ovr_svc": "one-vs-rest SVC", "sgd": "SGD"}
+answers = {model: load_group(models / "digits" / model / "predictions.npz") for model in names}
 columns = {
     f"{names[model]}: a {answer['first_prediction']}": answer["first_scores"]
     for model, answer in answers.items()
@@ -284,8 +284,8 @@ def class_of_highest(group):
 
 
 digits_accuracy = {}
-for model in ("digits_sgd", "digits_sgd_scaled"):
-    group = load_group(models / model / "stratified.npz")
+for model in ("sgd", "sgd_scaled"):
+    group = load_group(models / "digits" / model / "out_of_fold.npz")
     taken_for = class_of_highest(group)
     digits_accuracy[model] = fold_accuracies(taken_for == y_train, group["folds"])
 digits_accuracy

@@ -48,15 +48,16 @@ def made(root: Path) -> Made:
         UserError: There is no such pipeline.
     """
     try:
-        of = variables(root)
+        of = {name: root / path for name, path in variables(root).items() if type(path) is str}
+        strokes = of["models"] / "digits" / "strokes"
         return Made(
-            root / of["train"]["images"],
-            root / of["train"]["labels"],
-            root / of["strokes"]["train"],
-            root / of["classes"],
-            root / of["strokes"]["machine"] / "machine.npz",
-            root / of["strokes"]["machine"] / "predictions.npz",
-            root / of["test"]["labels"],
+            of["train"] / "images.npy",
+            of["train"] / "labels.npy",
+            of["features"] / "train.npy",
+            of["classes"],
+            strokes / "machine.npz",
+            strokes / "predictions.npz",
+            of["test"] / "labels.npy",
         )
     except (IndexError, KeyError, TypeError) as error:
         raise UserError(

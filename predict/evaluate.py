@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from predict.classify import Classifier, variables
 from predict.find import find_digits, mnist_form
 from predict.recorded import check_of_one_run
-from stages.common.arrays import load
+from stages.common.arrays import load_set
 from stages.common.errors import UserError
 from stages.common.surroundings import check_cores
 
@@ -85,9 +85,9 @@ def main(root: Path = Path()) -> None:
     """Print both accuracies, and what the verdicts are worth, by the pipeline in ``root``."""
     check_cores()
     classifier = Classifier(root)
-    tested = [root / path for path in variables(root)["test"].values()]
-    check_of_one_run(root, tested)
-    test_images, test_labels = map(load, tested)
+    test = root / variables(root)["test"]
+    check_of_one_run(root, [test])
+    test_images, test_labels = load_set(test)
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.choice(len(test_labels), N_PHOTOS, replace=False))
     clean, truth = test_images[chosen], test_labels[chosen]

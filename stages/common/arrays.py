@@ -36,6 +36,17 @@ def save(path: Path, array: NDArray) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
+def load_set(folder: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Images and their labels, ``images.npy`` and ``labels.npy`` of a folder, mapped read-only."""
+    return load(folder / "images.npy"), load(folder / "labels.npy")
+
+
+def save_set(folder: Path, images: NDArray, labels: NDArray) -> None:
+    """Write images and their labels into a folder, as :func:`load_set` reads them."""
+    save(folder / "images.npy", images)
+    save(folder / "labels.npy", labels)
+
+
 def load_group(path: Path) -> dict[str, NDArray]:
     """The arrays of a ``.npz`` file by name."""
     with np.load(path) as arrays:

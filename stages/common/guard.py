@@ -239,8 +239,11 @@ class Guard:
         """
         from stages.common.params import is_as_read
 
-        written = {os.path.dirname(path) for path in self.written}
-        folders = {path: was for path, was in self.folders.items() if path not in written}
+        folders = {
+            path: was
+            for path, was in self.folders.items()
+            if not any(inside(written, [path]) for written in self.written)
+        }
         for path, was in (folders | self.read).items():
             now = state(path)
             if not is_same(was, now) and not (now and is_as_read(Path(path))):

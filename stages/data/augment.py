@@ -6,11 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.arrays import load, save
+from stages.common.arrays import load_set, save_set
 from stages.common.params import read
-from stages.output.pictures import save_panels
-
-DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
 
 
 def shifted(images: NDArray[np.uint8], right: int, down: int) -> NDArray[np.uint8]:
@@ -55,23 +52,7 @@ def augment(
     return augmented, labels[order % n]
 
 
-def main(
-    params: Path,
-    images: Path,
-    labels: Path,
-    augmented_images: Path,
-    augmented_labels: Path,
-    picture: Path,
-) -> None:
-    """Write the augmented training set, and a picture of one digit shifted far enough to see."""
-    section, train = read(params, "augment"), load(images)
-    shown, pixels = section["picture"]["image"], section["picture"]["pixels"]
-    new_images, new_labels = augment(train, load(labels), section["shifts"], section["seed"])
-    save(augmented_images, new_images)
-    save(augmented_labels, new_labels)
-    digit = train[shown : shown + 1]
-    moved = [
-        shifted(digit, right * pixels, down * pixels)[0] for right, down in DIRECTIONS.values()
-    ]
-    titles = ["original", *(f"{pixels} px {direction}" for direction in DIRECTIONS)]
-    save_panels(picture, [digit[0], *moved], titles, 5, 1.8)
+def main(params: Path, train: Path, out: Path) -> None:
+    """Write the augmented training set."""
+    shifts, seed = read(params, "augment.shifts"), read(params, "augment.seed")
+    save_set(out, *augment(*load_set(train), shifts, seed))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.arrays import load
+from stages.common.arrays import load_set
 from stages.common.errors import UserError
 from stages.common.params import read
 
@@ -96,7 +96,7 @@ def named(labels: NDArray[np.uint8], names: Sequence[str]) -> dict[str, Any]:
     return {"noun": "digit" if are_digits else "image", "names": of_classes}
 
 
-def main(params: Path, labels: Path, source: Path, checked: Path, classes: Path) -> None:
+def main(params: Path, mnist: Path, checked: Path, classes: Path) -> None:
     """Check the labels of all images, and write what the classes are called.
 
     ``checked`` is written as well, whose content never changes.
@@ -114,8 +114,8 @@ def main(params: Path, labels: Path, source: Path, checked: Path, classes: Path)
         "denoise.n_neighbors",
         "augment.picture.image",
     )
-    values, y = {key: read(params, key) for key in keys}, load(labels)
-    told = json.loads(source.read_text(encoding="utf-8"))
+    values, (_, y) = {key: read(params, key) for key in keys}, load_set(mnist)
+    told = json.loads((mnist / "source.json").read_text(encoding="utf-8"))
     if lines := [f"{params}: {mistake}" for mistake in mistakes(values, y, told)]:
         raise UserError("\n".join(lines))
     # A source's own names are of the labels from 0, of which an image may have none.

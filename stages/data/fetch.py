@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.common.arrays import save
+from stages.common.arrays import save_set
 from stages.common.errors import UserError
 from stages.common.params import read
 from stages.data.pictures import listing, pictures
@@ -109,22 +109,14 @@ def about(source: str, folder: Path) -> dict[str, Any]:
     return {"classes": (), "n_train": None}
 
 
-def main(
-    params: Path,
-    idx: Path,
-    pictures: Path,
-    images: Path,
-    labels: Path,
-    source: Path,
-    metrics: Path,
-) -> None:
+def main(params: Path, idx: Path, pictures: Path, out: Path, metrics: Path) -> None:
     """Write the images and labels of ``data.source``, what it says of them, and what they are."""
     name = read(params, "data.source")
     folder = pictures if name == "pictures" else idx
     mnist = fetch(name, folder)
-    for path, array in zip((images, labels), mnist, strict=True):
-        save(path, array)
-    source.write_text(json.dumps(about(name, folder), indent=2) + "\n", encoding="utf-8")
+    save_set(out, *mnist)
+    text = json.dumps(about(name, folder), indent=2) + "\n"
+    (out / "source.json").write_text(text, encoding="utf-8")
     n, height, width = mnist[0].shape
     report = {"images": n, "pixels": height * width, "is_mnist": sha256(mnist) == MNIST_SHA256}
     write_metrics(metrics, report)

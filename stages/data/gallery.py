@@ -1,4 +1,4 @@
-"""Stage gallery: the first image, the first hundred, and how many of each class (In 7, 10)."""
+"""Stage gallery: images as they are, shifted and cleaned; how many of each class (In 7-10, 71)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.arrays import load
+from stages.common.arrays import load_group, load_set
 from stages.common.params import read
+from stages.data.augment import shifted
 from stages.output.pictures import INCHES_PER_DIGIT, save_panels, sheet
 from stages.output.tables import write_csv
+
+DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
 
 
 def class_counts(
@@ -29,24 +32,44 @@ def class_counts(
 
 def main(
     params: Path,
-    train_images: Path,
-    train_labels: Path,
-    test_labels: Path,
+    train: Path,
+    test: Path,
+    denoised: Path,
     classes: Path,
-    first_digit: Path,
-    first_digits: Path,
+    pictures: Path,
     counts: Path,
 ) -> None:
-    """Draw the two pictures and write the counts."""
-    n_digits = read(params, "gallery.n_digits")
-    images, labels = load(train_images), load(train_labels)
+    """Draw images as they are, shifted and cleaned of noise, and write the counts.
+
+    Args:
+        params: The file of parameters.
+        train: The folder of the training set.
+        test: That of the test set.
+        denoised: What :mod:`stages.neighbors.denoise` has cleaned.
+        classes: The names of the classes.
+        pictures: The folder of the PNG to write.
+        counts: The CSV file to write.
+    """
+    n_shown, shift = read(params, "gallery.n_digits"), read(params, "augment.picture")
+    images, labels = load_set(train)
     known = json.loads(classes.read_text(encoding="utf-8"))
     noun, names = known["noun"], known["names"]
     article = "a " if noun == "digit" else ""
     title = f"The first {noun}: {article}{names[str(labels[0])]}"
-    save_panels(first_digit, [images[0]], [title], 1, 3)
-    n_columns = round(len(images[:n_digits]) ** 0.5)
-    picture = sheet(images[:n_digits], n_columns)
-    title = f"The first {len(images[:n_digits])} {noun}s"
-    save_panels(first_digits, [picture], [title], 1, n_columns * INCHES_PER_DIGIT)
-    write_csv(counts, class_counts(labels, load(test_labels), names))
+    save_panels(pictures / "first_digit.png", [images[0]], [title], 1, 3)
+    first = images[:n_shown]
+    n_columns = round(len(first) ** 0.5)
+    title, size = f"The first {len(first)} {noun}s", n_columns * INCHES_PER_DIGIT
+    save_panels(pictures / "first_digits.png", [sheet(first, n_columns)], [title], 1, size)
+    pixels = shift["pixels"]
+    image = images[shift["image"] : shift["image"] + 1]
+    moved = [
+        shifted(image, right * pixels, down * pixels)[0] for right, down in DIRECTIONS.values()
+    ]
+    titles = ["original", *(f"{pixels} px {direction}" for direction in DIRECTIONS)]
+    save_panels(pictures / "shifts.png", [image[0], *moved], titles, 5, 1.8)
+    rows = load_group(denoised)
+    sheets = [sheet(row, len(row)) for row in rows.values()]
+    size = len(rows["clean"]) * 2 * INCHES_PER_DIGIT
+    save_panels(pictures / "denoise.png", sheets, list(rows), 1, size)
+    write_csv(counts, class_counts(labels, load_set(test)[1], names))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.arrays import load, save
+from stages.common.arrays import load_set, save
 from stages.common.params import read
 
 
@@ -14,10 +14,9 @@ def is_target(labels: NDArray[np.uint8], target: int) -> NDArray[np.bool_]:
     return np.asarray(labels == target)
 
 
-def main(
-    params: Path, train_labels: Path, test_labels: Path, train_is_target: Path, test_is_target: Path
-) -> None:
-    """Write the labels that a detector learns, and those that it is tested with."""
+def main(params: Path, train: Path, test: Path, out: Path) -> None:
+    """Write the labels that a detector learns, ``train.npy``, and is tested with, ``test.npy``."""
     target = read(params, "binary.target")
-    save(train_is_target, is_target(load(train_labels), target))
-    save(test_is_target, is_target(load(test_labels), target))
+    for part in (train, test):
+        _, labels = load_set(part)
+        save(out / f"{part.name}.npy", is_target(labels, target))

@@ -2,25 +2,13 @@
 
 from pathlib import Path
 
-from stages.common.arrays import load, save
+from stages.common.arrays import load_set, save_set
 from stages.common.params import read
 
 
-def main(
-    params: Path,
-    images: Path,
-    labels: Path,
-    train_images: Path,
-    train_labels: Path,
-    test_images: Path,
-    test_labels: Path,
-) -> None:
-    """Cut ``images`` and ``labels`` in two, in their order."""
+def main(params: Path, mnist: Path, train: Path, test: Path) -> None:
+    """Split images and labels in two, in their order."""
     n_train = read(params, "split.n_train")
-    for whole, train, test in (
-        (images, train_images, test_images),
-        (labels, train_labels, test_labels),
-    ):
-        array = load(whole)
-        save(train, array[:n_train])
-        save(test, array[n_train:])
+    images, labels = load_set(mnist)
+    save_set(train, images[:n_train], labels[:n_train])
+    save_set(test, images[n_train:], labels[n_train:])

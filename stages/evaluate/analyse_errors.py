@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
-from stages.common.arrays import load, load_group
+from stages.common.arrays import load_group, load_set
 from stages.common.params import read
 from stages.output.pictures import INCHES_PER_DIGIT, save_matrix, save_panels, sheet
 from stages.output.tables import write_csv
@@ -35,44 +35,49 @@ def panel(
 
 def main(
     params: Path,
-    images: Path,
-    labels: Path,
+    train: Path,
     classes: Path,
-    out_of_fold: Path,
-    confusion: Path,
-    errors: Path,
-    panels: Path,
-    examples: Path,
+    model: Path,
+    plots: Path,
+    pictures: Path,
 ) -> None:
     """Write the confusion matrix, its errors as shares of each class, and pictures of them.
 
-    ``panels`` has a picture of each of the four cells of a pair of classes, ``examples`` a few
-    images of every cell.
+    ``errors.png`` has a picture of each of the four cells of a pair of classes, ``confusions.png``
+    a few images of every cell.
+
+    Args:
+        params: The file of parameters.
+        train: The folder of the training set.
+        classes: The names of the classes.
+        model: The folder of the model, with its ``out_of_fold.npz``.
+        plots: The folder of ``confusion.csv`` and ``errors.csv``.
+        pictures: The folder of the PNG.
     """
     pair, n_examples = read(params, "errors.pair"), read(params, "errors.n_examples")
-    y, group = load(labels), load_group(out_of_fold)
+    (images, y), group = load_set(train), load_group(model / "out_of_fold.npz")
     known = group["classes"]
     names = json.loads(classes.read_text(encoding="utf-8"))["names"]
-    of_known = np.array([names[str(label)] for label in known])
+    class_names = np.array([names[str(label)] for label in known])
     predictions = known[group["scores"].argmax(axis=1)]
     matrix = confusion_matrix(y, predictions, labels=known)
-    write_csv(confusion, long_form(matrix, of_known, "count", diagonal=True))
+    write_csv(plots / "confusion.csv", long_form(matrix, class_names, "count", diagonal=True))
     shares = matrix / matrix.sum(axis=1, keepdims=True)
-    write_csv(errors, long_form(shares, of_known, "share", diagonal=False))
-    pixels = load(images)
+    write_csv(plots / "errors.csv", long_form(shares, class_names, "share", diagonal=False))
 
     def cell(actual: int, predicted: int, n_examples: int, n_columns: int) -> NDArray[np.uint8]:
-        return panel(pixels, (y == actual) & (predictions == predicted), n_examples, n_columns)
+        return panel(images, (y == actual) & (predictions == predicted), n_examples, n_columns)
 
     n = EXAMPLES_A_SIDE
     tiles = np.array([[cell(a, p, n * n, n) for p in known] for a in known])
-    save_matrix(examples, tiles, of_known, "row: actual\ncolumn:\npredicted")
+    save_matrix(pictures / "confusions.png", tiles, class_names, "row: actual\ncolumn:\npredicted")
     n_columns = int(np.ceil(n_examples**0.5))
     cells = [(actual, predicted) for actual in pair for predicted in pair]
-    pictures = [cell(a, p, n_examples, n_columns) for a, p in cells]
+    panels = [cell(a, p, n_examples, n_columns) for a, p in cells]
     counts = [np.count_nonzero((y == a) & (predictions == p)) for a, p in cells]
     titles = [
         f"{names[str(a)]} classified as {names[str(p)]}: {n:,}"
         for (a, p), n in zip(cells, counts, strict=True)
     ]
-    save_panels(panels, pictures, titles, 2, n_columns * INCHES_PER_DIGIT * 1.3)
+    size = n_columns * INCHES_PER_DIGIT * 1.3
+    save_panels(pictures / "errors.png", panels, titles, 2, size)

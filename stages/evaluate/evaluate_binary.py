@@ -196,40 +196,41 @@ def stacked(curves: Mapping[str, Columns]) -> Columns:
     }
 
 
-def main(
-    params: Path,
-    labels: Path,
-    test_labels: Path,
-    out_of_fold: dict[str, Path],
-    predictions: dict[str, Path],
-    metrics: dict[str, Path],
-    roc_curves: Path,
-    precision_recall_curves: Path,
-) -> None:
-    """Write the metrics of every model, and the curves of those trained on all images.
+def main(params: Path, is_target: Path, models: Path, metrics: Path, plots: Path) -> None:
+    """Write the metrics of every detector, and the curves of those trained on all images.
 
     ``test_accuracy`` and ``first_digit`` are left out for the others: nothing was trained on all
     images that could be asked.
+
+    Args:
+        params: The file of parameters, whose decision thresholds name the detectors.
+        is_target: The folder of the labels, ``train.npy`` and ``test.npy``.
+        models: A folder a detector, with its ``out_of_fold.npz``, and ``predictions.npz`` if it
+            was trained on all images.
+        metrics: The folder to write, a file a detector.
+        plots: The folder of ``roc.csv`` and ``precision_recall.csv``.
     """
     thresholds = read(params, "binary.thresholds")
-    y, y_test = load(labels), load(test_labels)
-    groups = {model: load_group(path) for model, path in out_of_fold.items()}
-    chosen = {}
-    for model, group in groups.items():
-        decision = read(params, f"binary.thresholds.decision.{model}")
+    y, y_test = load(is_target / "train.npy"), load(is_target / "test.npy")
+    rocs, precision_recalls = {}, {}
+    for model, decision in thresholds["decision"].items():
+        group = load_group(models / model / "out_of_fold.npz")
         report: Any = dict(
             binary_metrics(y, group["scores"], group["folds"], decision, thresholds["precision"])
         )
-        chosen[model] = report.get("operating_point", {}).get("threshold")
-        if model in predictions:
-            answer = load_group(predictions[model])
-            report["test_accuracy"] = np.mean(answer["predictions"] == y_test)
+        if (path := models / model / "predictions.npz").exists():
+            answers = load_group(path)
+            report["test_accuracy"] = np.mean(answers["predictions"] == y_test)
             report["first_digit"] = first_digit_metrics(
-                answer["first_scores"][0], thresholds["first_digit"]
+                answers["first_scores"][0], thresholds["first_digit"]
             )
-        write_metrics(metrics[model], report)
-    curves = {model: curve_of(y, groups[model]["scores"]) for model in predictions}
-    for path, plot in ((roc_curves, roc), (precision_recall_curves, precision_recall)):
-        columns = stacked({model: plot(curve, chosen[model]) for model, curve in curves.items()})
-        # A threshold is a score: rounded, it would be above or below that score's image.
-        write_csv(path, columns, exact=["threshold"])
+            curve = curve_of(y, group["scores"])
+            chosen = report.get("operating_point", {}).get("threshold")
+            rocs[model], precision_recalls[model] = (
+                roc(curve, chosen),
+                precision_recall(curve, chosen),
+            )
+        write_metrics(metrics / f"{model}.json", report)
+    # A threshold is a score: rounded, it would be above or below that score's image.
+    write_csv(plots / "roc.csv", stacked(rocs), exact=["threshold"])
+    write_csv(plots / "precision_recall.csv", stacked(precision_recalls), exact=["threshold"])

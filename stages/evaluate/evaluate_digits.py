@@ -1,11 +1,12 @@
 """Stage evaluate_digits: the models of all classes (In 40-51)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.arrays import load, load_group
+from stages.common.arrays import load_group, load_set
 from stages.evaluate.accuracy import fold_accuracies, recalls
 from stages.output.tables import Metrics, write_metrics
 
@@ -24,41 +25,46 @@ def cross_validated(
     return {"accuracy": fold_accuracies(classes[scores.argmax(axis=1)] == y, folds)}
 
 
-def trained(y_test: NDArray[np.uint8], said: dict[str, NDArray]) -> Metrics:
+def trained(y_test: NDArray[np.uint8], answers: Mapping[str, NDArray]) -> Metrics:
     """What a model trained on all images is worth.
 
     Args:
         y_test: (n,).
-        said: What :func:`stages.models.fit.predictions` returns.
+        answers: ``predictions`` (n,), and what else :func:`stages.models.fit.predictions` returns:
+            of the first image, and single values, which are taken as they are.
     """
-    of_digits = zip(said["classes"], said["first_scores"], strict=True)
-    scores = {f"score_{digit}": score for digit, score in of_digits}
+    first: Metrics = {}
+    if "first_prediction" in answers:
+        of_classes = zip(answers["classes"], answers["first_scores"], strict=True)
+        scores = {f"score_{label}": score for label, score in of_classes}
+        first = {"first_digit": {"prediction": answers["first_prediction"].item(), **scores}}
+    values: Metrics = {name: of.item() for name, of in answers.items() if of.ndim == 0}
     return {
-        "test_accuracy": np.mean(said["predictions"] == y_test),
-        "test_recall": recalls(y_test, said["predictions"]),
-        "first_digit": {"prediction": said["first_prediction"], **scores},
-        "n_estimators": said["n_estimators"],
-        "n_problems": said["n_problems"],
+        "test_accuracy": np.mean(answers["predictions"] == y_test),
+        "test_recall": recalls(y_test, answers["predictions"]),
+        **first,
+        **{name: value for name, value in values.items() if name != "first_prediction"},
     }
 
 
-def main(
-    labels: Path,
-    test_labels: Path,
-    out_of_fold: dict[str, Path],
-    predictions: dict[str, Path],
-    metrics: dict[str, Path],
-) -> None:
-    """Write the metrics of every model.
+def main(train: Path, test: Path, models: Path, metrics: Path) -> None:
+    """Write the metrics of every model, a file each.
 
     The notebook cross-validates ``sgd_scaled`` without training it, and trains the SVCs without
     cross-validating them: each file has what there is.
+
+    Args:
+        train: The folder of the training set.
+        test: That of the test set.
+        models: A folder a model: ``predictions.npz``, of the test images, ``out_of_fold.npz``, of
+            the training images, or both.
+        metrics: The folder to write.
     """
-    y, y_test = load(labels), load(test_labels)
-    for model, path in metrics.items():
+    y, y_test = load_set(train)[1], load_set(test)[1]
+    for folder in sorted(models.iterdir()):
         report: Metrics = {}
-        if model in predictions:
-            report = {**report, **trained(y_test, load_group(predictions[model]))}
-        if model in out_of_fold:
-            report = {**report, **cross_validated(y, **load_group(out_of_fold[model]))}
-        write_metrics(path, report)
+        if (path := folder / "predictions.npz").exists():
+            report = {**report, **trained(y_test, load_group(path))}
+        if (path := folder / "out_of_fold.npz").exists():
+            report = {**report, **cross_validated(y, **load_group(path))}
+        write_metrics(metrics / f"{folder.name}.json", report)

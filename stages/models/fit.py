@@ -4,10 +4,9 @@ Keeps the scores of each image by a model that was fitted without it. Every thre
 metric is computed from them afterwards; nothing is fitted twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,25 +24,25 @@ from stages.common.progress import joblib_progress
 from stages.models.saved import save_model
 from stages.parallel.workers import workers
 
-Cut = Literal["in_order", "stratified", "shuffled"]
+Folds = Literal["in_order", "stratified", "shuffled"]
 
 
-def cut_folds(
-    cut: Cut, y: NDArray, n_folds: int, shuffle_seed: int | None = None
+def assign_folds(
+    kind: Folds, y: NDArray, n_folds: int, shuffle_seed: int | None = None
 ) -> NDArray[np.uint8]:
     """The fold that each image is tested in, (n,), from 0.
 
     Args:
-        cut: ``stratified`` as for a classifier (In 13), ``shuffled`` the same after a shuffle
+        kind: ``stratified`` as for a classifier (In 13), ``shuffled`` the same after a shuffle
             (In 12), ``in_order`` as for the notebook's never-5, which is no classifier to
             scikit-learn (In 15).
         y: (n,).
         n_folds: How many folds.
         shuffle_seed: The seed of ``shuffled``.
     """
-    if cut == "in_order":
+    if kind == "in_order":
         return fold_numbers(KFold(n_folds), y)
-    shuffle = cut == "shuffled"
+    shuffle = kind == "shuffled"
     return fold_numbers(StratifiedKFold(n_folds, shuffle=shuffle, random_state=shuffle_seed), y)
 
 
@@ -76,31 +75,6 @@ def fit_each(
         join(each, [result for owner, result in zip(owners, solved, strict=True) if owner == i])
         for i, each in enumerate(models)
     ]
-
-
-def fit_cuts(
-    model: BaseEstimator,
-    X: NDArray,
-    y: NDArray,
-    cuts: Mapping[str, NDArray[np.uint8] | None],
-    label: str = "fit",
-) -> dict[str, list[Any]]:
-    """For each cut, the models fitted outside of each of its folds.
-
-    Args:
-        model: An unfitted classifier.
-        X: (n, 784).
-        y: (n,).
-        cuts: The folds of each cut, (n,), as :func:`cut_folds` returns them. None stands for no
-            fold: one model is fitted on all images.
-        label: The label of the progress bar.
-    """
-    parts = {
-        cut: [np.full(len(y), True)] if folds is None else outside_each(folds)
-        for cut, folds in cuts.items()
-    }
-    fitted = iter(fit_each(model, X, y, list(chain(*parts.values())), label))
-    return {cut: [next(fitted) for _ in of_cut] for cut, of_cut in parts.items()}
 
 
 def outside_each(folds: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
@@ -218,7 +192,8 @@ def main(
     params: Path,
     model: str,
     section: str,
-    train_on: list[Literal["all"] | Cut],
+    folds: Literal["none"] | Folds,
+    on_all: bool,
     images: Path,
     labels: Path,
     test_images: Path,
@@ -226,32 +201,29 @@ def main(
 ) -> None:
     """Fit ``stages/models/{model}.py``, with the values of a section of ``params``.
 
-    For ``all`` images, write ``predictions.npz`` and, if the model is to be saved,
-    ``model.skops``; for each cut of folds, ``scores``, ``folds`` and ``classes`` as ``{cut}.npz``.
+    Into the folder ``out``, write ``out_of_fold.npz`` (``scores``, ``folds`` and ``classes``)
+    unless there are no ``folds``; and if ``on_all`` images, ``predictions.npz`` and, if the model
+    is to be saved, ``model.skops``.
     """
     X, y, test = as_rows(load(images)), np.asarray(load(labels)), as_rows(load(test_images))
-    classes = np.unique(y)
-    cuts: dict[str, NDArray[np.uint8] | None] = {}
-    for cut in train_on:
-        if cut == "all":
-            cuts[cut] = None
-        else:
-            seed = read(params, "cross_validate.shuffle_seed") if cut == "shuffled" else None
-            cuts[cut] = cut_folds(cut, y, read(params, "cross_validate.n_folds"), seed)
+    classes, parts = np.unique(y), []
+    if folds != "none":
+        seed = read(params, "cross_validate.shuffle_seed") if folds == "shuffled" else None
+        numbers = assign_folds(folds, y, read(params, "cross_validate.n_folds"), seed)
+        parts = outside_each(numbers)
     module = import_module(f"stages.models.{model}")
     estimator = module.build(X, **read(params, section))
+    everything = [np.full(len(y), True)] * on_all
     with workers():
-        fitted = fit_cuts(estimator, X, y, cuts, f"fit {out.name}")
-    for name, folds in cuts.items():
-        if folds is None:
-            (trained,) = fitted[name]
-            said = predictions(trained, X[:1], test, classes)
-            save_group(out / "predictions.npz", **said)
-            if module.SAVED:
-                save_model(out / "model.skops", plain(trained))
-        else:
-            scored = out_of_fold_scores(fitted[name], X, folds, classes)
-            save_group(out / f"{name}.npz", scores=scored, folds=folds, classes=classes)
+        fitted = fit_each(estimator, X, y, parts + everything, f"fit {out.parent.name} {out.name}")
+    if on_all:
+        trained = fitted.pop()
+        save_group(out / "predictions.npz", **predictions(trained, X[:1], test, classes))
+        if module.SAVED:
+            save_model(out / "model.skops", plain(trained))
+    if parts:
+        scored = out_of_fold_scores(fitted, X, numbers, classes)
+        save_group(out / "out_of_fold.npz", scores=scored, folds=numbers, classes=classes)
 
 
 def as_rows(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -7,10 +7,9 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.stats import mode
 
-from stages.common.arrays import load
+from stages.common.arrays import load_set, save_group
 from stages.common.params import read
 from stages.neighbors.search import nearest
-from stages.output.pictures import INCHES_PER_DIGIT, save_panels, sheet
 from stages.output.tables import Metrics, write_metrics
 from stages.parallel.workers import workers
 
@@ -66,16 +65,14 @@ def denoise_metrics(
     }
 
 
-def main(params: Path, images: Path, test_images: Path, metrics: Path, picture: Path) -> None:
-    """Clean the whole test set; write the errors, and a picture of its first digits."""
+def main(params: Path, train: Path, test: Path, metrics: Path, out: Path) -> None:
+    """Clean the whole test set; write the errors, and the first images to be shown."""
     section = read(params, "denoise")
-    train, clean = load(images), load(test_images)
+    images, clean = load_set(train)[0], load_set(test)[0]
     random = np.random.RandomState(section["seed"])
-    noisy_train = add_noise(train, section["high"], random)
+    noisy_images = add_noise(images, section["high"], random)
     noisy = add_noise(clean, section["high"], random)
-    cleaned = denoise(noisy, noisy_train, train, section["n_neighbors"])
+    cleaned = denoise(noisy, noisy_images, images, section["n_neighbors"])
     write_metrics(metrics, denoise_metrics(clean, noisy, cleaned))
     n = section["n_digits"]
-    rows: dict[str, NDArray] = {"noisy": noisy[:n], "cleaned": cleaned[:n], "clean": clean[:n]}
-    pictures = [sheet(digits, len(digits)) for digits in rows.values()]
-    save_panels(picture, pictures, list(rows), 1, n * 2 * INCHES_PER_DIGIT)
+    save_group(out, noisy=noisy[:n], cleaned=cleaned[:n], clean=clean[:n])

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import KFold, PredefinedSplit, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from stages.common.arrays import load, load_group
+from stages.common.arrays import load_group, load_set
 from stages.common.folds import fold_numbers
 from stages.common.params import read
 from stages.neighbors.knn import outside_folds, sparse_distances
@@ -66,13 +66,14 @@ def multilabel_metrics(
     }
 
 
-def main(params: Path, images: Path, labels: Path, neighbors: Path, metrics: Path) -> None:
+def main(params: Path, train: Path, neighbors: Path, metrics: Path) -> None:
     """Cross-validate both labels over the neighbours."""
     section = read(params, "multilabel")
     n_neighbors = section["n_neighbors"]
-    y = multilabels(load(labels), section["large_from"])
+    images, labels = load_set(train)
+    y = multilabels(labels, section["large_from"])
     found = load_group(neighbors)
-    predictions = out_of_fold_predictions(found, load(images), y, n_neighbors, section["n_folds"])
+    predictions = out_of_fold_predictions(found, images, y, n_neighbors, section["n_folds"])
     first_row = sparse_distances(found["indices"][:1], found["squared_distances"][:1], len(y))
     classifier = KNeighborsClassifier(n_neighbors, metric="precomputed")
     # scikit-learn sorts the distances among the training images, which play no part.

@@ -1,15 +1,13 @@
-"""Stage evaluate_neighbors: the grid's winner on the test set (Exercises 1 and 2)."""
+"""Stage evaluate_neighbors: the grid, and what its winner says of the test set (Exercises 1, 2)."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.arrays import load, load_group
-from stages.evaluate.accuracy import recalls
-from stages.output.tables import write_metrics
+from stages.common.arrays import load_group, load_set, save_group
+from stages.output.tables import Metrics, write_csv, write_metrics
 
 
 def predictions(
@@ -42,27 +40,59 @@ def predictions(
     return votes.argmax(axis=1)
 
 
+def grid_metrics(results: dict[str, NDArray]) -> Metrics:
+    """The best candidate, and every candidate's mean accuracy, as ``{weights}.n_neighbors_{n}``."""
+    best = int(np.argmin(results["rank"]))
+    means: dict[str, dict[str, float]] = {}
+    for weights, n_neighbors, mean in zip(
+        results["weights"], results["n_neighbors"], results["mean"], strict=True
+    ):
+        means.setdefault(str(weights), {})[f"n_neighbors_{n_neighbors}"] = mean
+    return {
+        "best": {
+            "n_neighbors": results["n_neighbors"][best],
+            "weights": results["weights"][best],
+            "accuracy": results["mean"][best],
+        },
+        **means,
+    }
+
+
 def main(
     grid: Path,
-    neighbors: dict[str, Path],
-    images: dict[str, Path],
-    labels: dict[str, Path],
-    test_labels: Path,
-    metrics: dict[str, Path],
+    train: Path,
+    augmented: Path,
+    neighbors: Path,
+    models: Path,
+    metrics: Path,
+    curve: Path,
 ) -> None:
-    """Write what the classifier that ``grid`` found best is worth, among each ``images``."""
-    best = json.loads(grid.read_text(encoding="utf-8"))["best"]
-    truth = load(test_labels)
-    for model, path in metrics.items():
-        y = load(labels[model])
-        found = load_group(neighbors[model])
-        answers = predictions(found, y, best["n_neighbors"], best["weights"])
-        report = {
-            "test_accuracy": np.mean(answers == truth),
-            "test_recall": recalls(truth, answers),
-            "n_neighbors": best["n_neighbors"],
-            "weights": best["weights"],
-            "n_train": len(y),
-            "n_pixels": load(images[model])[0].size,
-        }
-        write_metrics(path, report)
+    """Write what each candidate is worth, and what the best one says of the test images.
+
+    Args:
+        grid: What :func:`stages.neighbors.search_grid.search_grid` returns.
+        train: The folder of the training set, among whose images the model ``knn`` votes.
+        augmented: That of the model ``knn_augmented``.
+        neighbors: The folder of the neighbours of test images, ``test_in_train.npz`` and
+            ``test_in_augmented.npz``.
+        models: The folder of the models to write.
+        metrics: The JSON file to write.
+        curve: The CSV file to write.
+    """
+    results = load_group(grid)
+    measured = grid_metrics(results)
+    write_metrics(metrics, measured)
+    write_csv(curve, {name: results[name] for name in ("n_neighbors", "weights", "mean", "std")})
+    best = results["rank"].argmin()
+    n_neighbors, weights = int(results["n_neighbors"][best]), results["weights"][best]
+    for name, folder in (("knn", train), ("knn_augmented", augmented)):
+        images, y = load_set(folder)
+        found = load_group(neighbors / f"test_in_{folder.name}.npz")
+        save_group(
+            models / name / "predictions.npz",
+            predictions=predictions(found, y, n_neighbors, weights),
+            n_neighbors=np.array(n_neighbors),
+            weights=np.array(weights),
+            n_train=np.array(len(y)),
+            n_pixels=np.array(images[0].size),
+        )

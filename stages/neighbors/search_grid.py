@@ -9,11 +9,10 @@ from scipy.sparse import csr_array
 from sklearn.model_selection import GridSearchCV, PredefinedSplit, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
-from stages.common.arrays import load, load_group
+from stages.common.arrays import load_group, load_set, save_group
 from stages.common.folds import fold_numbers
 from stages.common.params import read
 from stages.neighbors.knn import outside_folds
-from stages.output.tables import Metrics, write_csv, write_metrics
 from stages.parallel.workers import workers
 
 
@@ -54,34 +53,13 @@ def search_grid(
     }
 
 
-def grid_metrics(results: dict[str, NDArray]) -> Metrics:
-    """The best candidate, and every candidate's mean accuracy, as ``{weights}.n_neighbors_{n}``."""
-    best = int(np.argmin(results["rank"]))
-    means: dict[str, dict[str, float]] = {}
-    for weights, n_neighbors, mean in zip(
-        results["weights"], results["n_neighbors"], results["mean"], strict=True
-    ):
-        means.setdefault(str(weights), {})[f"n_neighbors_{n_neighbors}"] = mean
-    return {
-        "best": {
-            "n_neighbors": results["n_neighbors"][best],
-            "weights": results["weights"][best],
-            "accuracy": results["mean"][best],
-        },
-        **means,
-    }
-
-
-def main(
-    params: Path, images: Path, labels: Path, neighbors: Path, metrics: Path, curve: Path
-) -> None:
-    """Search the grid over the neighbours; write its metrics and its plot."""
+def main(params: Path, train: Path, neighbors: Path, out: Path) -> None:
+    """Search the grid over the neighbours, and write what each candidate is worth."""
     grid = read(params, "grid")
-    y = load(labels)
+    images, y = load_set(train)
     folds = fold_numbers(StratifiedKFold(grid["n_folds"]), y)
     n_neighbors, weights = grid["n_neighbors"], grid["weights"]
-    distances = outside_folds(load_group(neighbors), load(images), folds, max(n_neighbors))
+    distances = outside_folds(load_group(neighbors), images, folds, max(n_neighbors))
     with workers():
         results = search_grid(distances, y, folds, n_neighbors, weights)
-    write_metrics(metrics, grid_metrics(results))
-    write_csv(curve, {name: results[name] for name in ("n_neighbors", "weights", "mean", "std")})
+    save_group(out, **results)

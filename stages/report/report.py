@@ -41,9 +41,7 @@ def main(
     figures: Path,
     summary_figures: Path,
     charts: Path,
-    digits_model: Path,
-    detector: Path,
-    saved: dict[str, Path],
+    models: Path,
     pages: Path,
     vega: Path,
     notebook: Path,
@@ -63,10 +61,7 @@ def main(
         figures: The notebook's figures.
         summary_figures: The keys of those that runs are compared by.
         charts: The folder of the Vega-Lite templates.
-        digits_model: What :func:`stages.models.fit.predictions` returns for a linear model of all
-            classes.
-        detector: The same, of one class.
-        saved: The models that the card is about.
+        models: That of the models, of which the card is about those with a ``model.skops``.
         pages: The folder of the templates.
         vega: Vega's JavaScript.
         notebook: The CSV file to write, the notebook's figures beside this run's.
@@ -100,10 +95,14 @@ def main(
         charts=tree(charts),
         plots=results.plots,
         pictures={path.stem: picture(path) for path in sorted(pictures.glob("[!.]*.png"))},
-        linear={"digits": linear(digits_model), "detector": linear(detector)},
+        linear={
+            "digits": linear(models / "digits" / "sgd" / "predictions.npz"),
+            "detector": linear(models / "binary" / "sgd" / "predictions.npz"),
+        },
     )
     page.write_text(html, encoding="utf-8")
     versions = {library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")}
+    saved = {"_".join(path.parts[-3:-1]): path for path in sorted(models.glob("*/*/model.skops"))}
     markdown = card(
         pages / "model_card", known["names"], results.plots, saved, versions=versions, **shown
     )

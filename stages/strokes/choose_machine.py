@@ -17,11 +17,10 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from stages.common.arrays import load, save
+from stages.common.arrays import load, load_set, save, save_group
 from stages.common.folds import fold_numbers
 from stages.common.params import read
 from stages.common.progress import joblib_progress
-from stages.output.tables import write_csv
 from stages.parallel.workers import workers
 from stages.strokes.machine import (
     Images,
@@ -126,25 +125,25 @@ def cross_validated(
     return said, support
 
 
-def main(params: Path, train: dict[str, Path], support: Path, chosen: Path, grid: Path) -> None:
+def main(params: Path, train: Path, features: Path, out: Path) -> None:
     """Write every candidate's errors, the first with the fewest, and the rows of its support.
 
     Args:
         params: The file of parameters.
-        train: ``images``, ``labels`` and ``features``.
-        support: The file of the rows that support the machine of their own fold.
-        chosen: The file of the chosen parameters.
-        grid: The file of the errors.
+        train: The folder of the training set.
+        features: That of the features of strokes.
+        out: The folder to write: ``grid.npz``, ``chosen.json`` and ``support.npy``.
     """
-    values, y = read(params, "strokes"), np.asarray(load(train["labels"]))
+    values, (pixels, y) = read(params, "strokes"), map(np.asarray, load_set(train))
     folds = fold_numbers(StratifiedKFold(read(params, "cross_validate.n_folds")), y)
+    images = Images(pixels, load(features / "train.npy"))
     with workers(), joblib_progress(None, "cross-validate"):
-        said, rows = cross_validated(Images.load(train), y, folds, values)
+        said, rows = cross_validated(images, y, folds, values)
     counts = (said != y).sum(axis=-1).ravel()
     candidates = list(product(*(values[name] for name in NAMES)))
-    columns = dict(zip(NAMES, map(list, zip(*candidates, strict=True)), strict=True))
-    write_csv(grid, {**columns, "errors": counts, "error": counts / len(y)})
+    columns = dict(zip(NAMES, map(np.array, zip(*candidates, strict=True)), strict=True))
+    save_group(out / "grid.npz", **columns, errors=counts, error=counts / len(y))
     best = dict(zip(NAMES, candidates[counts.argmin()], strict=True))
     best["cross_validated_error"] = round(counts.min() / len(y), 10)
-    chosen.write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
-    save(support, rows[best["gamma"]])
+    (out / "chosen.json").write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
+    save(out / "support.npy", rows[best["gamma"]])

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from stages.common.arrays import load, load_group
-from stages.evaluate.accuracy import recalls
-from stages.neighbors.evaluate_neighbors import predictions as voted
+from stages.common.arrays import load_group, load_set
 from stages.output.pictures import save_panels
 from stages.output.tables import Metrics, write_csv, write_metrics
 
@@ -79,47 +77,44 @@ def steps(
 
 def main(
     chosen: Path,
-    predictions: Path,
-    test: dict[str, Path],
+    test: Path,
     classes: Path,
-    neighbors: dict[str, Path],
+    model: Path,
+    knn: Path,
     metrics: Path,
-    curve: Path,
+    plots: Path,
     picture: Path,
 ) -> None:
-    """Write the metrics, the error of each step, and the images that it still gets wrong.
+    """Write the metrics, the error of each step and candidate, and the images still wrong.
 
     Args:
-        chosen: What :mod:`stages.strokes.choose_machine` has found best.
-        predictions: What :mod:`stages.strokes.train_machine` says.
-        test: ``images`` and ``labels``.
-        classes: Their names.
-        neighbors: The kNN classifier that it is compared with: ``grid``, whose winner it is, its
-            ``labels``, and the neighbours ``of_test``.
+        chosen: The folder that :mod:`stages.strokes.choose_machine` writes.
+        test: The folder of the test set.
+        classes: The names of the classes.
+        model: The folder of the model, with its ``predictions.npz``.
+        knn: That of the kNN classifier that it is compared with.
         metrics: The JSON file to write.
-        curve: The CSV file to write.
+        plots: The folder of ``strokes_steps.csv`` and ``strokes_grid.csv``.
         picture: The PNG file to write.
     """
-    y, said = np.asarray(load(test["labels"])), load_group(predictions)
-    best, answers = json.loads(chosen.read_text(encoding="utf-8")), said["predictions"]
-    knn = json.loads(neighbors["grid"].read_text(encoding="utf-8"))["best"]
-    found, labels = load_group(neighbors["of_test"]), load(neighbors["labels"])
-    votes = voted(found, labels, knn["n_neighbors"], knn["weights"])
+    images, y = map(np.asarray, load_set(test))
+    said, votes = load_group(model / "predictions.npz"), load_group(knn / "predictions.npz")
+    best = json.loads((chosen / "chosen.json").read_text(encoding="utf-8"))
+    answers = said["predictions"]
     write_metrics(
         metrics,
         {
-            "test_accuracy": np.mean(answers == y),
-            "test_recall": recalls(y, answers),
             "test_error": error(answers, y),
-            "against_knn_augmented": against(answers, votes, y),
+            "against_knn_augmented": against(answers, votes["predictions"], y),
             **best,
         },
     )
-    write_csv(curve, steps(said, votes, best, y))
+    write_csv(plots / "strokes_steps.csv", steps(said, votes["predictions"], best, y))
+    write_csv(plots / "strokes_grid.csv", load_group(chosen / "grid.npz"))
     names = json.loads(classes.read_text(encoding="utf-8"))["names"]
     rows = np.flatnonzero(answers != y)[:MOST_PICTURES]
     titles = [f"{names[str(y[row])]}, not {names[str(answers[row])]}" for row in rows]
     # Whole lines, and a blank one where nothing is wrong.
     blank = -len(rows) % COLUMNS if len(rows) else COLUMNS
-    shown = [*load(test["images"])[rows], *np.zeros((blank, 28, 28))]
+    shown = [*images[rows], *np.zeros((blank, 28, 28))]
     save_panels(picture, shown, titles + [""] * blank, COLUMNS, INCHES)

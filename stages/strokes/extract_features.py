@@ -12,7 +12,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from stages.common.arrays import load, save
+from stages.common.arrays import load_set, save
 
 SIDE, CELLS = 32, 8
 # Pixels that the ink spreads (its standard deviation) along the longer axis.
@@ -139,7 +139,8 @@ def features(images: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np
     return np.concatenate(Parallel(n_jobs=-1, prefer="threads")(tasks))
 
 
-def main(images: Path, out: Path) -> None:
-    """Write the features of ``images``, (n, 512) uint16."""
-    pixels = np.asarray(load(images))
-    save(out, features(pixels, normalising(pixels)))
+def main(train: Path, test: Path, out: Path) -> None:
+    """Write the features of the images of both sets, ``train.npy`` and ``test.npy``."""
+    for part in (train, test):
+        pixels = np.asarray(load_set(part)[0])
+        save(out / f"{part.name}.npy", features(pixels, normalising(pixels)))

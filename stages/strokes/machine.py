@@ -1,14 +1,12 @@
 """A support vector machine on features of strokes, and where it hesitates, a second opinion."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from stages.common.arrays import load
 from stages.strokes.extract_features import SCALE, features, gradients, normalising, warped
 
 # The kernel is rounded to 2**-20, a coefficient to 2**-12: sums of their products are exact.
@@ -22,11 +20,6 @@ class Images(NamedTuple):
 
     pixels: NDArray[np.uint8]
     features: NDArray[np.uint16]
-
-    @classmethod
-    def load(cls, paths: Mapping[str, Path]) -> "Images":
-        """Those of two files, ``images`` and ``features``."""
-        return cls(np.asarray(load(paths["images"])), load(paths["features"]))
 
     def at(self, rows: NDArray) -> "Images":
         """Those at an index or a mask."""

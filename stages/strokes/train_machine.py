@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 
-from stages.common.arrays import load, save_group
+from stages.common.arrays import load, load_set, save_group
 from stages.common.params import read
 from stages.models.saved import save_model
 from stages.strokes.machine import (
@@ -20,14 +20,7 @@ from stages.strokes.machine import (
 )
 
 
-def main(
-    params: Path,
-    chosen: Path,
-    support: Path,
-    train: dict[str, Path],
-    test: dict[str, Path],
-    out: Path,
-) -> None:
+def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, out: Path) -> None:
     """Write ``model.skops``, ``machine.npz`` and ``predictions.npz`` into the folder ``out``.
 
     ``machine.npz`` has the machine as integers, and how its second opinion is asked for.
@@ -38,15 +31,17 @@ def main(
 
     Args:
         params: The file of parameters.
-        chosen: Those that :mod:`stages.strokes.choose_machine` has found best.
-        support: The rows to train on.
-        train: ``images``, ``labels`` and ``features``.
-        test: ``images`` and ``features``.
+        chosen: The folder that :mod:`stages.strokes.choose_machine` writes.
+        train: The folder of the training set.
+        test: That of the test set.
+        features: That of their features of strokes.
         out: The folder to write into.
     """
-    best, values = json.loads(chosen.read_text(encoding="utf-8")), read(params, "strokes")
-    images, asked = Images.load(train), Images.load(test)
-    y, rows = np.asarray(load(train["labels"])), load(support)
+    best = json.loads((chosen / "chosen.json").read_text(encoding="utf-8"))
+    values, rows = read(params, "strokes"), load(chosen / "support.npy")
+    (pixels, y), (test_pixels, _) = map(np.asarray, load_set(train)), load_set(test)
+    images = Images(pixels, load(features / "train.npy"))
+    asked = Images(np.asarray(test_pixels), load(features / "test.npy"))
     models = Parallel(n_jobs=-1, prefer="threads")(
         delayed(fitted_on_copies)(images.at(rows), y[rows], best["gamma"], n_copies, values)
         for n_copies in (best["n_copies"], 0)

@@ -35,7 +35,9 @@ def branches(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     clone.commit("thresholds")
     clone.run("git", "checkout", "--quiet", "-b", "grid", "main")
     clone.edit(grid__n_neighbors=[3, 8])
-    assert clone.repro() == ALWAYS | {"search_grid", "evaluate_neighbors", "evaluate_machine"}
+    assert clone.repro() == ALWAYS | {
+        *("search_grid", "evaluate_neighbors", "evaluate_digits", "evaluate_machine"),
+    }
     clone.commit("grid")
     yield clone
     clone.dvc("remote", "remove", "--local", "class")

@@ -198,7 +198,7 @@ def test_figures_are_right_whatever_the_classes(ran: Ran) -> None:
     assert len(counts) == len(known) ** 2
     for digit in known:
         assert sum(n for (a, _), n in counts.items() if a == digit) == np.sum(train == digit)
-    folds = np.load(folder / "data" / "models" / "digits_sgd_scaled" / "stratified.npz")["folds"]
+    folds = np.load(folder / "data/models/digits/sgd_scaled/out_of_fold.npz")["folds"]
     accuracy = reports["digits/sgd_scaled.json"]["accuracy"]
     right = sum(accuracy[f"fold_{i + 1}"] * np.sum(folds == i) for i in range(3))
     assert sum(n for (a, p), n in counts.items() if a == p) == pytest.approx(right, abs=1e-4)
@@ -220,7 +220,7 @@ def test_figures_are_right_whatever_the_classes(ran: Ran) -> None:
     rows = re.findall(r"^\| (.+?) \| ([\d,]+) \| ([\d,]+) \| (\S+) \|", card, re.M)
     names = NAMES if named else list(map(str, known))
     assert [re.sub(r"\\(.)", r"\1", name) for name, *_ in rows] == names
-    said = np.load(folder / "data" / "models" / "digits_sgd" / "predictions.npz")["predictions"]
+    said = np.load(folder / "data/models/digits/sgd/predictions.npz")["predictions"]
     for label, (_, n_images, n_tested, recall) in zip(known, rows, strict=True):
         asked = test == label
         assert int(n_images.replace(",", "")) == np.sum(train == label)

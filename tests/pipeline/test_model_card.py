@@ -59,9 +59,9 @@ def is_shown(shown: str, value: float) -> bool:
 
 
 def said(folder: Path, model: str) -> NDArray[Any]:
-    answers: NDArray[Any] = np.load(folder / "data/models" / model / "predictions.npz")[
-        "predictions"
-    ]
+    answers: NDArray[Any] = np.load(
+        folder / "data/models" / model.replace("_", "/", 1) / "predictions.npz"
+    )["predictions"]
     return answers
 
 
@@ -79,7 +79,7 @@ def test_every_figure_is_what_the_models_said(clone: Clone, card: str) -> None:
         assert is_shown(accuracies[f"`binary_{name}`"]["test accuracy"], right)
         row = of_detectors[f"`binary_{name}`"]
         assert number(row["threshold"]) == thresholds[name]
-        scores = np.load(data / "models" / f"binary_{name}" / "stratified.npz")["scores"]
+        scores = np.load(data / f"models/binary/{name}/out_of_fold.npz")["scores"]
         (tn, fp), (fn, tp) = confusion_matrix(y == 5, scores > thresholds[name])
         assert is_shown(row["precision"], tp / (tp + fp))
         assert is_shown(row["recall"], tp / (tp + fn))
@@ -103,7 +103,7 @@ def test_every_figure_is_what_the_models_said(clone: Clone, card: str) -> None:
         assert number(row["test images"]) == np.sum(y_test == digit)
         assert is_shown(row["recall of `digits_sgd`"], theirs[digit])
         assert is_shown(row["of kNN with shifted copies, below"], of_neighbors[str(digit)])
-    group = np.load(data / "models" / "digits_sgd_scaled" / "stratified.npz")
+    group = np.load(data / "models/digits/sgd_scaled/out_of_fold.npz")
     matrix = confusion_matrix(y, group["scores"].argmax(axis=1))
     shares = matrix / matrix.sum(axis=1, keepdims=True)
     np.fill_diagonal(matrix, 0)
@@ -243,7 +243,7 @@ def test_a_released_model_is_got_by_its_name(clone: Clone, tmp_path: Path) -> No
         clone.run("dvc", "artifacts", "get", str(clone.folder), "digits-sgd", "--out", str(out))
     finally:
         clone.run("git", "tag", "--delete", "digits-sgd@v1.0.0")
-    expected = clone.folder / "data" / "models" / "digits_sgd" / "model.skops"
+    expected = clone.folder / "data/models/digits/sgd/model.skops"
     assert out.read_bytes() == expected.read_bytes()
 
 

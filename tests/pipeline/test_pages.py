@@ -209,9 +209,7 @@ def test_the_slider_shows_what_scikit_learn_computes(opened: Opened, clone: Clon
     slider = opened.page.locator("#threshold-form input")
     for model in ("sgd", "forest"):
         thresholds = [float(row["threshold"]) for row in rows if row["model"] == model]
-        scores = np.load(clone.folder / "data" / "models" / f"binary_{model}" / "stratified.npz")[
-            "scores"
-        ]
+        scores = np.load(clone.folder / f"data/models/binary/{model}/out_of_fold.npz")["scores"]
         opened.page.locator("#threshold-form select").select_option(model)
         seen = set()
         for key in ("", "Home", "PageUp", "PageUp", "PageUp", "ArrowRight", "End", "ArrowLeft"):
@@ -243,9 +241,7 @@ def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> Non
     images, y = (
         np.load(clone.folder / "data" / "train" / f"{kind}.npy") for kind in ("images", "labels")
     )
-    scores = np.load(clone.folder / "data" / "models" / "digits_sgd_scaled" / "stratified.npz")[
-        "scores"
-    ]
+    scores = np.load(clone.folder / "data/models/digits/sgd_scaled/out_of_fold.npz")["scores"]
     predictions = scores.argmax(axis=1)
     cells = opened.page.locator("[data-chart=errors] .mark-rect path[aria-label]")
     before = opened.text("#examples-caption")
@@ -457,7 +453,7 @@ def test_the_detector_is_held_against_the_threshold_of_the_slider(opened: Opened
 
 @each("report")
 def test_weights_are_drawn_blue_for_and_red_against(opened: Opened, clone: Clone) -> None:
-    for model, first in (("digits_sgd", 0), ("binary_sgd", 10)):
+    for model, first in (("digits/sgd", 0), ("binary/sgd", 10)):
         said = np.load(clone.folder / "data" / "models" / model / "predictions.npz")
         for i, weights in enumerate(said["weights"].reshape(-1, 28, 28)):
             canvas = f"#weights figure:nth-child({first + i + 1}) canvas"

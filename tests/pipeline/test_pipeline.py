@@ -63,6 +63,7 @@ def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
         "check_params",
         "search_grid",
         "evaluate_neighbors",
+        "evaluate_digits",
         "evaluate_machine",
         "report",
     }

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from scipy import ndimage
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from stages.common.arrays import save_set
 from stages.common.errors import UserError
 from stages.common.folds import fold_numbers
 from stages.data import check_data
@@ -112,13 +113,11 @@ def test_k_is_at_most_the_images_outside_of_the_largest_fold() -> None:
 
 
 def test_mistakes_end_the_stage_before_it_writes(tmp_path: Path) -> None:
-    np.save(tmp_path / "labels.npy", LABELS)
+    save_set(tmp_path, LABELS, LABELS)
     (tmp_path / "source.json").write_text(json.dumps(SOURCE))
     outs = tmp_path / "checked", tmp_path / "classes.json"
     with pytest.raises(UserError, match=r"params\.yaml: split\.n_train is 60000.*33 images"):
-        check_data.main(
-            ROOT / "params.yaml", tmp_path / "labels.npy", tmp_path / "source.json", *outs
-        )
+        check_data.main(ROOT / "params.yaml", tmp_path, *outs)
     assert not any(path.exists() for path in outs)
 
 
@@ -157,11 +156,12 @@ def test_names_are_the_sources_or_ours(tmp_path: Path, classes: Any, expected: A
     params["binary"]["target"], params["errors"]["pair"] = 1, [1, 3]
     params["neighbors"]["k"], params["augment"]["picture"]["image"] = 64, 0
     YAML().dump(params, tmp_path / "params.yaml")
-    np.save(tmp_path / "labels.npy", np.array([1, 3] * 60, np.uint8))
+    labels = np.array([1, 3] * 60, np.uint8)
+    save_set(tmp_path, labels, labels)
     told = {"classes": ["a", "b", "c", "d"], "n_train": None}
     (tmp_path / "source.json").write_text(json.dumps(told))
-    names = "params.yaml", "labels.npy", "source.json", "checked", "classes.json"
-    check_data.main(*(tmp_path / name for name in names))
+    names = "checked", "classes.json"
+    check_data.main(tmp_path / "params.yaml", tmp_path, *(tmp_path / name for name in names))
     assert json.loads((tmp_path / "classes.json").read_text())["names"] == expected
 
 

@@ -35,7 +35,7 @@ from stages.evaluate.evaluate_binary import (
     stacked,
 )
 from stages.evaluate.evaluate_digits import cross_validated, trained
-from stages.models.fit import fit_cuts, out_of_fold_scores
+from stages.models.fit import fit_each, out_of_fold_scores, outside_each
 from stages.output.tables import downsample, write_csv, write_metrics
 
 Y = np.array([True, True, True, False, False, False])
@@ -203,7 +203,7 @@ def test_fold_accuracies_are_cross_val_scores(digits: Mnist) -> None:
     X, y = digits[0][:400].reshape(400, -1), digits[1][:400]
     model = SGDClassifier(max_iter=50, random_state=0)
     folds = fold_numbers(StratifiedKFold(3), y)
-    fitted = fit_cuts(model, X, y, {"stratified": folds})["stratified"]
+    fitted = fit_each(model, X, y, outside_each(folds), "fit")
     classes = np.unique(y)
     found = out_of_fold_scores(fitted, X, folds, classes)
     ours: Any = cross_validated(y, found, folds, classes)["accuracy"]

@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold
 from stages.common.folds import fold_numbers
 from stages.data.sources import Mnist
 from stages.models import dummy, forest, sgd, svc
-from stages.models.fit import fit_cuts, out_of_fold_scores
+from stages.models.fit import fit_each, out_of_fold_scores, outside_each
 from stages.neighbors.evaluate_multilabel import multilabels, out_of_fold_predictions
 from stages.neighbors.knn import outside_folds
 from stages.neighbors.search import nearest
@@ -44,7 +44,7 @@ def neighbors_of(images: NDArray[np.uint8], k: int) -> dict[str, NDArray]:
 
 def fitted(build: Callable[..., Any], images: NDArray, y: NDArray, **values: Any) -> NDArray:
     X = images.reshape(N, -1)
-    (models,) = fit_cuts(build(X, **values), X, y, {"in_order": FOLDS}).values()
+    models = fit_each(build(X, **values), X, y, outside_each(FOLDS), "fit")
     return out_of_fold_scores(models, X, FOLDS, np.arange(10))
 
 

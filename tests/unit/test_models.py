@@ -25,7 +25,14 @@ from sklearn.preprocessing import StandardScaler
 from stages.common.folds import fold_numbers
 from stages.data.sources import Mnist
 from stages.models import dummy, fit, forest, sgd
-from stages.models.fit import cut_folds, fit_cuts, fit_each, out_of_fold_scores, predictions, scores
+from stages.models.fit import (
+    assign_folds,
+    fit_each,
+    out_of_fold_scores,
+    outside_each,
+    predictions,
+    scores,
+)
 
 # Not every fit on 600 digits converges; the figures are compared all the same.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -45,20 +52,20 @@ def linear(X: NDArray, scale: str = "none") -> sgd.OneVsRestSGD:
 
 def cross_validated(model: BaseEstimator, X: NDArray, y: NDArray, folds: Any) -> NDArray:
     """The out-of-fold scores of a model, as the stage computes them."""
-    fitted = fit_cuts(model, X, y, {"stratified": folds})["stratified"]
+    fitted = fit_each(model, X, y, outside_each(folds), "fit")
     return out_of_fold_scores(fitted, X, folds, np.unique(y))
 
 
 def everything(model: BaseEstimator, X: NDArray, y: NDArray) -> Any:
     """The model trained on all images, as the stage trains it."""
-    return fit_cuts(model, X, y, {"all": None})["all"][0]
+    return fit_each(model, X, y, [np.full(len(y), True)], "fit")[0]
 
 
 @pytest.mark.parametrize("classes", [2, 10])
 def test_sgd_scores_are_cross_val_predicts(small: Mnist, classes: int) -> None:
     X, digits = small
     y = digits == 5 if classes == 2 else digits
-    folds = cut_folds("stratified", y, 3)
+    folds = assign_folds("stratified", y, 3)
     ours = cross_validated(linear(X), X, y, folds)
     theirs = cross_val_predict(PLAIN, X.astype(np.float64), y, cv=3, method="decision_function")
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-6)
@@ -159,7 +166,7 @@ def test_an_overflow_is_an_error_as_it_is_scikit_learns(small: Mnist) -> None:
 
 def test_forest_scores_are_cross_val_predicts(small: Mnist) -> None:
     X, y = small[0], small[1] == 5
-    folds = cut_folds("stratified", y, 3)
+    folds = assign_folds("stratified", y, 3)
     ours = cross_validated(forest.build(X, n_estimators=100, seed=42), X, y, folds)
     model = RandomForestClassifier(n_estimators=100, random_state=42)
     theirs = cross_val_predict(model, X, y, cv=3, method="predict_proba")
@@ -168,7 +175,7 @@ def test_forest_scores_are_cross_val_predicts(small: Mnist) -> None:
 
 def test_the_notebooks_scaler_sees_every_fold_and_a_fold_scaler_its_own(small: Mnist) -> None:
     X, y = small
-    folds = cut_folds("stratified", y, 3)
+    folds = assign_folds("stratified", y, 3)
     leaking = cross_validated(linear(X, scale="all_images"), X, y, folds)
     scaled = StandardScaler().fit_transform(X)
     expected = cross_val_predict(PLAIN, scaled, y, cv=3, method="decision_function")
@@ -192,21 +199,21 @@ def test_the_dummy_has_the_accuracy_of_the_notebooks_own_class(small: Mnist, str
 
     X, y = small[0], small[1] == 5
     theirs = cross_val_score(Never5(), X, y, cv=3, scoring="accuracy")
-    folds = cut_folds("in_order", y, 3)
+    folds = assign_folds("in_order", y, 3)
     found = cross_validated(dummy.build(X, strategy=strategy), X, y, folds)
     ours = [np.mean((found[folds == fold] > 0.5) == y[folds == fold]) for fold in range(3)]
     np.testing.assert_array_equal(ours, theirs)
 
 
-def test_cuts_are_the_splitters_folds(small: Mnist) -> None:
+def test_folds_are_the_splitters(small: Mnist) -> None:
     y = small[1]
-    cuts: dict[fit.Cut, Any] = {
+    splitters: dict[fit.Folds, Any] = {
         "stratified": StratifiedKFold(3),
         "shuffled": StratifiedKFold(3, shuffle=True, random_state=1),
         "in_order": KFold(3),
     }
-    for cut, splitter in cuts.items():
-        ours = PredefinedSplit(cut_folds(cut, y, 3, 1 if cut == "shuffled" else None)).split()
+    for kind, splitter in splitters.items():
+        ours = PredefinedSplit(assign_folds(kind, y, 3, 1 if kind == "shuffled" else None)).split()
         for (_, mine), (_, theirs) in zip(ours, splitter.split(y, y), strict=True):
             np.testing.assert_array_equal(mine, theirs)
 
@@ -254,40 +261,43 @@ def stage(digits: Mnist, tmp_path: Path) -> Any:
     for name, array in inputs.items():
         np.save(paths[name], array)
 
-    def run(model: str, train_on: list[Any]) -> tuple[Path, dict[str, Any]]:
-        out = tmp_path / "out"
-        fit.main(params, model, model, train_on, out=out, **paths)
+    def run(model: str, folds: Any, on_all: bool) -> tuple[Path, dict[str, Any]]:
+        out = tmp_path / f"{model}_{folds}"
+        fit.main(params, model, model, folds, on_all, out=out, **paths)
         return out, {path.name: np.load(path) for path in sorted(out.glob("*.npz"))}
 
     return run
 
 
-def test_the_stage_is_scikit_learn_on_both_cuts_and_on_all(digits: Mnist, stage: Any) -> None:
-    out, found = stage("sgd", ["all", "stratified", "shuffled"])
-    assert sorted(found) == ["predictions.npz", "shuffled.npz", "stratified.npz"]
+def test_the_stage_is_scikit_learn_on_folds_and_on_all(digits: Mnist, stage: Any) -> None:
     X, y = digits[0][:600].reshape(600, -1).astype(np.float64), digits[1][:600] == 5
-    for cut, splitter in (
+    for folds, splitter in (
         ("shuffled", StratifiedKFold(3, shuffle=True, random_state=42)),
         ("stratified", StratifiedKFold(3)),
     ):
+        out, found = stage("sgd", folds, True)
+        assert sorted(path.name for path in out.iterdir()) == [
+            *("model.skops", "out_of_fold.npz", "predictions.npz")
+        ]
         theirs = cross_val_predict(PLAIN, X, y, cv=splitter, method="decision_function")
-        ours = found[f"{cut}.npz"]
+        ours = found["out_of_fold.npz"]
         np.testing.assert_allclose(ours["scores"], theirs, rtol=1e-9, atol=1e-6)
         np.testing.assert_array_equal(ours["folds"], fold_numbers(splitter, y))
-    model, trained = PLAIN.fit(X, y), skops.io.load(out / "model.skops")
-    np.testing.assert_array_equal(trained.coef_, model.coef_)
-    test = digits[0][600:700].reshape(100, -1).astype(np.float64)
-    np.testing.assert_array_equal(found["predictions.npz"]["predictions"], model.predict(test))
+        model, trained = PLAIN.fit(X, y), skops.io.load(out / "model.skops")
+        np.testing.assert_array_equal(trained.coef_, model.coef_)
+        test = digits[0][600:700].reshape(100, -1).astype(np.float64)
+        said = found["predictions.npz"]["predictions"]
+        np.testing.assert_array_equal(said, model.predict(test))
 
 
 def test_a_model_that_is_too_large_is_not_saved(stage: Any) -> None:
-    out, _ = stage("svc", ["all"])
+    out, _ = stage("svc", "none", True)
     assert [path.name for path in out.iterdir()] == ["predictions.npz"]
 
 
 def test_a_model_that_is_not_trained_on_all_predicts_nothing(stage: Any) -> None:
-    out, _ = stage("sgd", ["in_order"])
-    assert [path.name for path in out.iterdir()] == ["in_order.npz"]
+    out, _ = stage("sgd", "in_order", False)
+    assert [path.name for path in out.iterdir()] == ["out_of_fold.npz"]
 
 
 def test_scores_do_not_depend_on_how_many_images_are_scored(small: Mnist) -> None:
@@ -318,7 +328,7 @@ def test_a_score_is_of_a_class_whatever_the_classes(
     there = np.isin(small[1], digits_there)
     X, y = small[0][there], (28 * small[1][there]).astype(np.uint8)
     classes, folds = np.unique(y), fold_numbers(StratifiedKFold(3), y)
-    fitted = fit_cuts(model, X, y, {"cut": folds})["cut"]
+    fitted = fit_each(model, X, y, outside_each(folds), "fit")
     found = out_of_fold_scores(fitted, X, folds, classes)
     assert found.shape == (len(y), len(digits_there))
     said = cross_val_predict(model, X, y, cv=StratifiedKFold(3))
@@ -334,7 +344,7 @@ def test_a_fold_without_the_target_to_train_on_finds_none(small: Mnist) -> None:
     y = np.sort(small[1]) == 9
     X, folds = np.zeros((len(y), 1)), fold_numbers(KFold(3), y)
     model = DummyClassifier(strategy="prior")
-    fitted = fit_cuts(model, X, y, {"cut": folds})["cut"]
+    fitted = fit_each(model, X, y, outside_each(folds), "fit")
     theirs = cross_val_predict(model, X, y, cv=KFold(3), method="predict_proba")[:, 1]
     ours = out_of_fold_scores(fitted, X, folds, np.array([False, True]))
     np.testing.assert_array_equal(ours, theirs)
@@ -380,7 +390,7 @@ def test_the_weights_of_linear_models_give_their_scores(small: Mnist) -> None:
 def test_a_model_is_of_the_parameters_it_is_told(small: Mnist, strategy: str) -> None:
     """None is scikit-learn's default by chance."""
     X, y = small[0][:300], small[1][:300] == 5
-    folds = cut_folds("stratified", y, 3)
+    folds = assign_folds("stratified", y, 3)
     for ours, theirs in (
         (dummy.build(X, strategy=strategy), DummyClassifier(strategy=strategy)),
         (

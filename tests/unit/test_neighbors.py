@@ -16,10 +16,10 @@ from stages.neighbors.evaluate_multilabel import (
     multilabels,
     out_of_fold_predictions,
 )
-from stages.neighbors.evaluate_neighbors import predictions
+from stages.neighbors.evaluate_neighbors import grid_metrics, predictions
 from stages.neighbors.knn import outside_folds, sparse_distances
 from stages.neighbors.search import nearest
-from stages.neighbors.search_grid import grid_metrics, search_grid
+from stages.neighbors.search_grid import search_grid
 
 
 def brute_force(queries: NDArray, images: NDArray, k: int) -> tuple[NDArray, NDArray]:

@@ -26,7 +26,7 @@ from predict.__main__ import main
 from predict.classify import Classifier, made, verdict
 from predict.evaluate import photo
 from predict.find import AT_MOST, STROKE, find_digits, mnist_form, read_picture, thickened
-from stages.common.arrays import save
+from stages.common.arrays import save, save_set
 from stages.common.errors import UserError
 from stages.data.sources import Mnist
 from stages.strokes import extract_features, train_machine
@@ -74,14 +74,17 @@ def whole(digits: Mnist) -> NDArray[np.uint8]:
     return np.stack(found[:100])
 
 
-# What stages read and write: fields of ``made``, and paths.
+# What stages read and write.
 STAGES: dict[str, tuple[list[str], list[str]]] = {
     "fetch": ([], ["data/mnist"]),
-    "check_data": (["data/mnist"], ["classes"]),
-    "split": (["data/mnist"], ["images", "labels", "test_labels"]),
-    "label": (["labels"], ["data/is_target/train.npy"]),
-    "extract_features@train": (["images"], ["features"]),
-    "train_machine": (["images", "labels", "features"], ["data/strokes/machine"]),
+    "check_data": (["data/mnist"], ["data/classes.json"]),
+    "split": (["data/mnist"], ["data/train", "data/test"]),
+    "label": (["data/train"], ["data/is_target"]),
+    "extract_features": (["data/train", "data/test"], ["data/features"]),
+    "train_machine": (
+        ["data/train", "data/test", "data/features"],
+        ["data/models/digits/strokes"],
+    ),
 }
 Lock = dict[str, dict[str, list[dict[str, str]]]]
 
@@ -101,8 +104,7 @@ def lock_of(root: Path) -> Lock:
     """The stages of ``dvc.lock``, after a run that has made what is there."""
 
     def entries(names: list[str]) -> list[dict[str, str]]:
-        paths = [getattr(made(root), name, root / name) for name in names]
-        return [{"path": p.relative_to(root).as_posix(), "md5": dvc_md5(p)} for p in paths]
+        return [{"path": name, "md5": dvc_md5(root / name)} for name in names]
 
     return {
         name: {"deps": entries(read), "outs": entries(written)}
@@ -121,28 +123,18 @@ def root(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "dvc.yaml", folder)
     order = np.random.RandomState(0).permutation(len(images))
     train, test = order[:N_TRAIN], order[N_TRAIN:]
-    paths, test_images = made(folder), folder / "test.npy"
-    save(paths.images, images[train])
-    save(paths.labels, labels[train])
-    save(test_images, images[test])
-    save(paths.test_labels, labels[test])
-    test_features, support = folder / "test_features.npy", folder / "support.npy"
-    extract_features.main(paths.images, paths.features)
-    extract_features.main(test_images, test_features)
-    save(support, np.arange(N_TRAIN))
-    params, chosen = folder / "params.yaml", folder / "chosen.json"
+    data = folder / "data"
+    save_set(data / "train", images[train], labels[train])
+    save_set(data / "test", images[test], labels[test])
+    extract_features.main(data / "train", data / "test", data / "features")
+    params, chosen = folder / "params.yaml", data / "chosen"
     params.write_text("strokes: {C: 10, strength: 0.1, n_nearest: 10, moves: 2, seed: 0}")
-    chosen.write_text('{"gamma": 3, "n_copies": 0, "weight": 4}')
-    train_machine.main(
-        params,
-        chosen,
-        support,
-        {"images": paths.images, "labels": paths.labels, "features": paths.features},
-        {"images": test_images, "features": test_features},
-        paths.machine.parent,
-    )
+    save(chosen / "support.npy", np.arange(N_TRAIN))
+    (chosen / "chosen.json").write_text('{"gamma": 3, "n_copies": 0, "weight": 4}')
+    sets = data / "train", data / "test", data / "features"
+    train_machine.main(params, chosen, *sets, data / "models" / "digits" / "strokes")
     names = {str(label): f"number {label}" for label in range(10)}
-    paths.classes.write_text(json.dumps({"noun": "digit", "names": names}))
+    made(folder).classes.write_text(json.dumps({"noun": "digit", "names": names}))
     write_lock(folder, lock_of(folder))
     return folder
 
@@ -454,9 +446,9 @@ def test_what_cannot_be_read_is_told_in_one_line(
     assert mistake(root, cut).startswith(f"{cut}: a damaged picture: ")
     blank = save_page(tmp_path / "blank.png", BLANK)
     assert mistake(root, blank).startswith(f"{blank}: a blank page")
-    made(copied).images.unlink()
+    made(copied).classes.unlink()
     assert mistake(copied, picture) == (
-        f"{made(copied).images} is not there: make repro, or dvc pull"
+        f"{made(copied).classes} is not there: make repro, or dvc pull"
     )
     assert mistake(tmp_path, picture) == (
         f"{tmp_path / 'dvc.yaml'} is not there: run it in the pipeline's folder, "
@@ -476,16 +468,15 @@ def refusal(root: Path) -> str:
 def test_what_the_pipeline_made_is_as_recorded(copied: Path) -> None:
     for path in made(copied):
         whole = path.read_bytes()
-        recorded = path.parent if path.parent.name == "machine" else path
+        recorded = path if path == made(copied).classes else path.parent
         for content in (b"", whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
             path.write_bytes(content)
-            assert refusal(copied).startswith(
-                f"{recorded} is not what dvc.lock records: make repro"
-            )
+            line = f"{recorded} is not what dvc.lock records: make repro"
+            assert refusal(copied).startswith(line)
         path.unlink()
         assert refusal(copied).startswith(f"{recorded} is not ")
         os.mkfifo(path)
-        assert refusal(copied).startswith(f"{recorded} is not ") or "machine" in str(recorded)
+        assert refusal(copied).startswith(f"{recorded} is not ")
         path.unlink()
         path.write_bytes(whole)
     assert Classifier(copied)
@@ -509,29 +500,31 @@ def test_other_data_of_the_same_sizes_split_alone(copied: Path) -> None:
     path, before = made(copied).images, lock_of(copied)
     save(path, np.load(path)[::-1])
     write_lock(copied, before | {"split": lock_of(copied)["split"]})
-    line = f"{copied / 'dvc.lock'} is of two runs, with two data/train/images.npy: make repro"
+    line = f"{copied / 'dvc.lock'} is of two runs, with two data/train: make repro"
     assert refusal(copied) == line
 
 
-def test_a_folder_is_as_its_files(copied: Path) -> None:
-    """An output may be a folder of which other stages read a file, or the other way round."""
+def test_a_stage_may_write_files_and_read_their_folder_or_the_other_way_round(
+    copied: Path,
+) -> None:
     paths, lock = made(copied), lock_of(copied)
-    folder = {"path": "data/train", "md5": dvc_md5(copied / "data/train")}
-    lock["split"]["outs"] = [folder, *lock["split"]["outs"][2:]]
+    part = {"path": "data/train/labels.npy", "md5": dvc_md5(paths.labels)}
+    lock["train_machine"]["deps"].append(part)
     write_lock(copied, lock)
     assert Classifier(copied)
-    # Those who read it have read another.
-    save(paths.labels, np.load(paths.labels)[::-1])
-    folder["md5"] = dvc_md5(copied / "data/train")
+    part["md5"] = dvc_md5(copied / "dvc.yaml")
     write_lock(copied, lock)
     assert refusal(copied).startswith(f"{paths.labels} is not what dvc.lock records")
     lock = lock_of(copied)
-    lock["train_machine"]["deps"] = [folder]
+    folder, *others = lock["split"]["outs"]
+    files = [{"path": f"data/train/{path.name}", "md5": dvc_md5(path)} for path in paths[:2]]
+    lock["split"]["outs"] = files + others
     write_lock(copied, lock)
     assert Classifier(copied)
+    folder = lock["train_machine"]["deps"][0]
     folder["md5"] = dvc_md5(copied / "dvc.yaml")
     write_lock(copied, lock)
-    assert refusal(copied).startswith(f"{copied / 'data/train'} is not what dvc.lock records")
+    assert refusal(copied).endswith("dvc.lock is of two runs, with two data/train: make repro")
 
 
 def test_a_part_of_what_lies_behind_is_of_the_whole(copied: Path) -> None:

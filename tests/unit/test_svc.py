@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 
 from stages.data.sources import Mnist
 from stages.models import svc
-from stages.models.fit import cut_folds, fit_cuts, predictions, scores
+from stages.models.fit import assign_folds, fit_each, outside_each, predictions, scores
 from stages.models.svc import OneVsOneSVC, OneVsRestSVC, Problem, build, coefficient, kernel_row
 
 LEARNED = ("support_", "support_vectors_", "n_support_", "dual_coef_", "intercept_", "n_iter_")
@@ -146,7 +146,7 @@ def test_scores_do_not_depend_on_threads_or_on_what_else_is_asked(
     """Nor on where the images lie: of thousands, each as if it were the first."""
     X, y = digits_as_rows[0], np.minimum(digits_as_rows[1], n_classes - 1)
     model = build(X, C=1.0, gamma="scale", multiclass=multiclass)
-    (ours,) = fit_cuts(model, X[:500], y[:500], {"all": None})["all"]
+    (ours,) = fit_each(model, X[:500], y[:500], [np.full(500, True)], "fit")
     classes, expected = np.arange(n_classes), []
     for threads in (1, 2, 4):
         with parallel_config("threading", n_jobs=threads):
@@ -173,8 +173,8 @@ def test_folds_are_fitted_as_one_by_one(
     digits_as_rows: tuple[NDArray[np.uint8], NDArray],
 ) -> None:
     X, y = digits_as_rows[0][:600], digits_as_rows[1][:600]
-    model, folds = build(X, 1.0, "scale", "one_vs_one"), cut_folds("stratified", y, 3)
-    for fold, ours in enumerate(fit_cuts(model, X, y, {"cut": folds})["cut"]):
+    model, folds = build(X, 1.0, "scale", "one_vs_one"), assign_folds("stratified", y, 3)
+    for fold, ours in enumerate(fit_each(model, X, y, outside_each(folds), "fit")):
         alone = build(X, 1.0, "scale", "one_vs_one").fit(X[folds != fold], y[folds != fold])
         for name in LEARNED:
             np.testing.assert_array_equal(getattr(ours, name), getattr(alone, name))
