@@ -34,7 +34,7 @@ def read_yaml(path: Path, remedy: str) -> Any:
         return YAML(typ="safe").load(path)
     except YAMLError as error:
         raise UserError(
-            f"{path} is damaged, or of a merge that has stopped: make verify, or make merge"
+            f"{path} is damaged, or of a merge that has stopped: make verify, or git status"
         ) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
