@@ -20,7 +20,7 @@ from predict.classify import Answer, Classifier, made, reasons, verdict
 from predict.draw import save_prediction
 from predict.find import Digit, find_digits, mnist_form, read_picture
 from stages.common.errors import UserError
-from stages.common.surroundings import check_cores
+from stages.common.process_environment import check_cores
 
 
 def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which digit an image is, by the machine of strokes, and how sure that is."""
+"""Which digit an image is, by the SVM on strokes, and how sure that is."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from predict.recorded import check_of_one_run, read_pipeline
 from stages.common.arrays import load, load_group
 from stages.common.errors import UserError
-from stages.strokes import extract_features, machine
+from stages.strokes import extract_features, svm
 from stages.strokes.extract_features import features, normalising
-from stages.strokes.machine import Images, decided, nearest, ranked, second_opinion
+from stages.strokes.svm import Images, apply_second_opinion, nearest, ranked, second_opinion
 
 # An answer is sure if, of the test images that were won by no more than it, at least so many got a
 # right one, and if no more than a thousandth of all is as far from the images of its class.
@@ -20,7 +20,7 @@ SURE, FARTHEST = 0.9, 0.999
 # Of each of the two likeliest classes, so many images are shown.
 SHOWN = 2
 # What a picture is looked at with, as the training images were.
-CODE = (Path(extract_features.__file__), Path(machine.__file__))
+CODE = (Path(extract_features.__file__), Path(svm.__file__))
 
 
 def variables(root: Path) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Made(NamedTuple):
     labels: Path
     features: Path
     classes: Path
-    machine: Path
+    svm: Path
     predictions: Path
     test_labels: Path
 
@@ -55,7 +55,7 @@ def made(root: Path) -> Made:
             of["train"] / "labels.npy",
             of["features"] / "train.npy",
             of["classes"],
-            strokes / "machine.npz",
+            strokes / "svm.npz",
             strokes / "predictions.npz",
             of["test"] / "labels.npy",
         )
@@ -106,7 +106,7 @@ def reasons(answer: Answer) -> str:
 
 
 class Classifier:
-    """The machine of strokes with its second opinion, as the pipeline has evaluated it.
+    """The SVM on strokes with its second opinion, as the pipeline has evaluated it.
 
     Args:
         root: The pipeline's folder.
@@ -120,7 +120,7 @@ class Classifier:
         check_of_one_run(root, paths, CODE)
         self.images, self.labels = load(paths.images), load(paths.labels)
         self.train = Images(self.images, load(paths.features))
-        self.machine, tested = load_group(paths.machine), load_group(paths.predictions)
+        self.svm, tested = load_group(paths.svm), load_group(paths.predictions)
         called = json.loads(paths.classes.read_text(encoding="utf-8"))
         self.classes = Classes(
             called["noun"], {int(label): name for label, name in called["names"].items()}
@@ -137,9 +137,9 @@ class Classifier:
     def predict(self, images: NDArray[np.uint8]) -> list[Answer]:
         """The answer for each image, (n, 28, 28)."""
         asked = Images(images, features(images, normalising(images)))
-        ranking = ranked(self.machine, asked.features)
-        opinion = second_opinion(ranking, asked, self.train, self.labels, self.machine)
-        said = decided(ranking, opinion, float(self.machine["weight"]))
+        ranking = ranked(self.svm, asked.features)
+        opinion = second_opinion(ranking, asked, self.train, self.labels, self.svm)
+        said = apply_second_opinion(ranking, opinion, float(self.svm["weight"]))
         of_both = [
             nearest(asked.features, labels, self.train.features, self.labels, SHOWN)
             for labels in (said.first, said.second)

@@ -22,7 +22,7 @@ SMALL = FontProperties(fname=FONTS / "DejaVuSans.ttf", size=9)
 # Inches of a tile. In tiles: a card with its text above, and the gap between what the classifier
 # saw and its neighbours.
 TILE, TITLE, NAME, CARD_GAP, GAP = 0.8, 0.56, 0.26, 0.25, 0.3
-MOST_NEIGHBORS = 8
+MAX_NEIGHBORS = 8
 
 
 def save_prediction(
@@ -48,7 +48,7 @@ def save_prediction(
         classes: The names of the digits.
     """
     n = len(answers)
-    n_shown = min(len(answers[0].neighbors), MOST_NEIGHBORS)
+    n_shown = min(len(answers[0].neighbors), MAX_NEIGHBORS)
     n_columns = max(round((n / 2.5) ** 0.5), 1)
     n_rows = -(-n // n_columns)
     wide, tall = 1 + GAP + n_shown + 2 * CARD_GAP, 1 + TITLE + NAME + CARD_GAP

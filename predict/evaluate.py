@@ -18,7 +18,7 @@ from predict.find import find_digits, mnist_form
 from predict.recorded import check_of_one_run
 from stages.common.arrays import load_set
 from stages.common.errors import UserError
-from stages.common.surroundings import check_cores
+from stages.common.process_environment import check_cores
 
 N_PHOTOS, SEED = 500, 42
 # scikit-learn's scans are 8 × 8; those of the second half were never looked at while this was made.

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from stages.common.errors import UserError
 
-AT_MOST = 60
+MAX_DIGITS = 60
 # Pixels of the longer side: of what is looked at, and of what the paper's shade is estimated from.
 SIDE, COARSE_SIDE = 1500, 100
 # Grey levels of 255, and multiples of the noise, by which ink differs from paper at least.
@@ -179,8 +179,8 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     boxes = ndimage.find_objects(labels)
     if not boxes:
         raise UserError("no digit found")
-    if len(boxes) > AT_MOST:
-        raise UserError(f"{len(boxes)} digits found, but at most {AT_MOST} are read: crop it")
+    if len(boxes) > MAX_DIGITS:
+        raise UserError(f"{len(boxes)} digits found, but at most {MAX_DIGITS} are read: crop it")
     # Grey at the edges, as wide as the blur.
     margin = max(round(max(labels.shape) / 500), 1)
     digits = []
@@ -211,8 +211,8 @@ def _joined(labels: NDArray[np.signedinteger], n: int) -> NDArray[np.int32]:
     # That of the digits, of which a component is one if it is not far smaller than the largest.
     height = float(np.quantile(sizes[sizes >= sizes.max() / 4], 0.9))
     kept = sizes > max(DUST * height, 1)
-    if kept.sum() > 10 * AT_MOST:
-        raise UserError(f"{kept.sum()} digits found, but at most {AT_MOST} are read: crop it")
+    if kept.sum() > 10 * MAX_DIGITS:
+        raise UserError(f"{kept.sum()} digits found, but at most {MAX_DIGITS} are read: crop it")
     pairs: list[tuple[int, int]] = [(0, 0)]
     for i in np.flatnonzero(kept):
         place = _widened(boxes[i], int(NEAR * height) + 1, labels.shape)

@@ -1,8 +1,9 @@
 """Run one stage: ``python -m stages data.split --params params.yaml ...``.
 
-Calls ``main`` of ``stages/data/split.py`` with the options as its arguments, in surroundings that
-:mod:`stages.common.surroundings` has cleaned, guarded by :mod:`stages.common.guard`. A user's
-mistake and a full disk are told in one line, Ctrl-C stops at once, and a bug keeps its traceback.
+Calls ``main`` of ``stages/data/split.py`` with the options as its arguments, in an environment
+that :mod:`stages.common.process_environment` has cleaned, guarded by :mod:`stages.common.guard`. A
+user's mistake and a full disk are told in one line, Ctrl-C stops at once, and a bug keeps its
+traceback.
 """
 
 import errno
@@ -14,7 +15,7 @@ from typing import NoReturn
 
 from stages.common.errors import UserError
 from stages.common.guard import Guard
-from stages.common.surroundings import clean_environment, end_with_dvc
+from stages.common.process_environment import clean_environment, end_with_dvc
 
 STAGES = Path(__file__).parent
 

@@ -31,7 +31,7 @@ from stages.common.params import read
 T = TypeVar("T")
 
 # Of the name of a class: a tile of confusions.png has room for so many.
-MOST_CHARACTERS = 30
+MAX_CHARACTERS = 30
 
 
 def _differ(values: tuple[T, ...]) -> tuple[T, ...]:
@@ -66,12 +66,12 @@ def _names(value: Any) -> Any:
         named
         and len(set(value)) == len(value)
         and all(
-            name.strip() and name.isprintable() and len(name) <= MOST_CHARACTERS for name in value
+            name.strip() and name.isprintable() and len(name) <= MAX_CHARACTERS for name in value
         )
     ):
         return value
     raise ValueError(
-        f"should be auto, or a list of names: each once, text of 1 to {MOST_CHARACTERS} "
+        f"should be auto, or a list of names: each once, text of 1 to {MAX_CHARACTERS} "
         "characters that can be printed"
     )
 
@@ -294,24 +294,24 @@ class Denoise(Section):
 
 
 class Strokes(Section):
-    """Stages choose_machine and train_machine: a support vector machine on features of strokes.
+    """Stages choose_svm and train_svm: a support vector machine on features of strokes.
 
-    Of gamma, n_copies and weight, every combination is cross-validated.
+    Of gamma, n_virtual_copies and weight, every combination is cross-validated.
     """
 
     C: Annotated[float, Field(ge=0.1, le=1000)]
     """The inverse of the regularisation's strength: no coefficient, kept in 4096ths, is larger."""
     gamma: Several[Annotated[float, Field(ge=1e-6, le=1e6)]]
     """The coefficient of the RBF kernel."""
-    n_copies: Several[Annotated[int, Field(ge=0, le=100)]]
+    n_virtual_copies: Several[Annotated[int, Field(ge=0, le=100)]]
     """How many copies of each support vector are trained on, too."""
     weight: Several[Annotated[float, Field(ge=0, le=1e6)]]
     """How much the second opinion counts, by distance under deformation."""
-    strength: Annotated[float, Field(ge=0, lt=1)]
-    """How much a copy differs: its affine map's numbers are drawn from -strength to strength."""
+    jitter: Annotated[float, Field(ge=0, lt=1)]
+    """How much a copy differs: its affine map's numbers are drawn from -jitter to jitter."""
     n_nearest: Annotated[int, Field(ge=1, le=1000)]
     """With how many images of each class the second opinion compares."""
-    moves: Annotated[int, Field(ge=0, le=5)]
+    max_displacement: Annotated[int, Field(ge=0, le=5)]
     """By how many pixels each may move in that, at most."""
     seed: Seed
     """The seed of the copies."""

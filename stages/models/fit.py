@@ -166,7 +166,7 @@ def predictions(model: Any, first: NDArray, test: NDArray, classes: NDArray) -> 
         SVC. Of a linear model of the pixels as they are also its ``weights`` (n_problems, 784) and
         ``intercepts`` (n_problems,), both float64.
     """
-    last: Any = plain(model)
+    last: Any = to_sklearn(model)
     last = last[-1] if isinstance(last, Pipeline) else last
     n_estimators = len(getattr(last, "estimators_", [last]))
     intercepts = getattr(last, "intercept_", np.empty(n_estimators))
@@ -179,13 +179,13 @@ def predictions(model: Any, first: NDArray, test: NDArray, classes: NDArray) -> 
         "n_problems": np.array(np.size(intercepts)),
     }
     # The weights of a pipeline are of what the step before them makes of the pixels.
-    is_linear = hasattr(last, "coef_") and last is plain(model)
+    is_linear = hasattr(last, "coef_") and last is to_sklearn(model)
     return said | ({"weights": last.coef_, "intercepts": intercepts} if is_linear else {})
 
 
-def plain(model: Any) -> BaseEstimator:
+def to_sklearn(model: Any) -> BaseEstimator:
     """``model`` as a class of scikit-learn's, which loads without this repository."""
-    return model.plain() if hasattr(model, "plain") else model
+    return model.to_sklearn() if hasattr(model, "to_sklearn") else model
 
 
 def main(
@@ -220,7 +220,7 @@ def main(
         trained = fitted.pop()
         save_group(out / "predictions.npz", **predictions(trained, X[:1], test, classes))
         if module.SAVED:
-            save_model(out / "model.skops", plain(trained))
+            save_model(out / "model.skops", to_sklearn(trained))
     if parts:
         scored = out_of_fold_scores(fitted, X, numbers, classes)
         save_group(out / "out_of_fold.npz", scores=scored, folds=numbers, classes=classes)

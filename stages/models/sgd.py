@@ -68,7 +68,7 @@ def shuffle(order: NDArray[np.uint32], seed: int) -> None:
 
 
 @njit(nogil=True, fastmath=ANY_ORDER)
-def about(weights: NDArray[np.float64], row: NDArray) -> float:
+def approximate_dot(weights: NDArray[np.float64], row: NDArray) -> float:
     """The sum of products, in any order."""
     total = 0.0
     for j in range(len(weights)):
@@ -196,7 +196,7 @@ def fit_hinge(
                 for at in range(start, start + np.uint64(n_pixels), step):
                     prefetch(X, at)
             update, is_other = 0.0, False
-            score = (about(u, X[i]) - subtract) * wscale + intercept
+            score = (approximate_dot(u, X[i]) - subtract) * wscale + intercept
             if not y[i] * score > 1.0 + unit * (most * wscale + abs(intercept)):
                 total, squared = 0.0, 0.0
                 for j in range(n_pixels):
@@ -332,7 +332,7 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
         self.sgd_.t_ = 1.0 + n_iter * solved[0].n_images
         return self
 
-    def plain(self) -> SGDClassifier | Pipeline:
+    def to_sklearn(self) -> SGDClassifier | Pipeline:
         """The fitted model as scikit-learn's own, which loads without this module."""
         return make_pipeline(self.scaler_, self.sgd_) if self.scaler_ else self.sgd_
 

@@ -37,7 +37,7 @@ SAVED = False
 # Images at once: their products with another image stay in the CPU's first cache.
 BLOCK = 4096
 # Images whose decisions are a task.
-IMAGES_AT_ONCE = 500
+BATCH_SIZE = 500
 # Rows of the kernel that a problem keeps.
 BYTES_OF_CACHE = 2**26
 # So many steps between shrinkings; the least curvature of a pair (libsvm's TAU).
@@ -661,7 +661,7 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
             )
             return sums.T + self.intercept_
 
-        tasks = (delayed(decide)(X[rows]) for rows in gen_batches(len(X), IMAGES_AT_ONCE))
+        tasks = (delayed(decide)(X[rows]) for rows in gen_batches(len(X), BATCH_SIZE))
         return np.concatenate(Parallel(n_jobs=-1, prefer="threads")(tasks))
 
     def decision_function(self, X: NDArray) -> NDArray[np.float64]:

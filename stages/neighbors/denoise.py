@@ -13,7 +13,7 @@ from stages.neighbors.search import nearest
 from stages.output.tables import Metrics, write_metrics
 from stages.parallel.workers import workers
 
-DIGITS_AT_ONCE = 500
+BATCH_SIZE = 500
 
 
 def add_noise(
@@ -46,7 +46,7 @@ def denoise(
     """
     with workers():
         indices, _ = nearest(noisy, noisy_train, n_neighbors, "neighbours of noisy digits")
-    parts = np.array_split(indices, range(DIGITS_AT_ONCE, len(indices), DIGITS_AT_ONCE))
+    parts = np.array_split(indices, range(BATCH_SIZE, len(indices), BATCH_SIZE))
     votes = (delayed(mode)(clean_train[neighbors], axis=1) for neighbors in parts)
     counted = Parallel(n_jobs=-1, prefer="threads")(votes)
     return np.concatenate([vote.mode for vote in counted])

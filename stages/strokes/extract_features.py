@@ -23,7 +23,7 @@ SHADES = 4
 X = np.array([99, 70, 0, -70, -99, -70, 0, 70], dtype=np.int32)
 Y = np.roll(X, 2)
 SCALE = 1000
-AT_ONCE = 500
+BATCH_SIZE = 500
 
 
 def normalising(images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -134,8 +134,8 @@ def features(images: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np
         total = np.maximum(cells.sum(axis=1, keepdims=True), 1)
         return np.rint(SCALE * np.sqrt(cells / total)).astype(np.uint16)
 
-    starts = range(0, len(images), AT_ONCE)
-    tasks = (delayed(of)(slice(start, start + AT_ONCE)) for start in starts)
+    starts = range(0, len(images), BATCH_SIZE)
+    tasks = (delayed(of)(slice(start, start + BATCH_SIZE)) for start in starts)
     return np.concatenate(Parallel(n_jobs=-1, prefer="threads")(tasks))
 
 

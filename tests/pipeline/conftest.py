@@ -69,10 +69,10 @@ def run_dag(folder: Path) -> Path:
         sgd_scaled__max_iter=20,
         forest__n_estimators=10,
         strokes__gamma=[3],
-        strokes__n_copies=[0],
+        strokes__n_virtual_copies=[0],
         strokes__weight=[0, 4],
         strokes__n_nearest=3,
-        strokes__moves=1,
+        strokes__max_displacement=1,
     )
     ran = made.repro()
     assert {"fetch", "fit@digits_svc", "report"} <= ran

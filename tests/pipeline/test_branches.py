@@ -33,7 +33,7 @@ def branches(clone: Clone) -> Iterator[Clone]:
     clone.run("git", "checkout", "--quiet", "-b", "grid", "main")
     clone.edit(grid__n_neighbors=[3, 8])
     assert clone.repro() == ALWAYS | {
-        *("search_grid", "evaluate_neighbors", "evaluate_digits", "evaluate_machine"),
+        *("search_grid", "evaluate_neighbors", "evaluate_digits", "evaluate_strokes"),
     }
     clone.commit("grid")
     yield clone

@@ -31,13 +31,13 @@ OPTIONS = ("--host", "127.0.0.1", "--no-dashboard")
 SENT = [name for name, stage in stages().items() if "stages/parallel" in modules(stage)]
 FIT, SEARCH_OF_TESTS = "fit@digits_sgd", "find_neighbors@test_in_augmented"
 ONE_OF_EACH = ["fit@binary_forest", FIT, "fit@digits_ovr_svc"]
-ONE_OF_EACH += [SEARCH_OF_TESTS, "search_grid", "denoise", "choose_machine"]
+ONE_OF_EACH += [SEARCH_OF_TESTS, "search_grid", "denoise", "choose_svm"]
 OTHER_CODE = """
 globals().update({name: None for name, value in globals().items()
                   if getattr(value, "__module__", None) == __name__})
 """
 IMPORT = "import stages.models.fit, stages.models.sgd, stages.models.svc, stages.neighbors.search\n"
-IMPORT += "import stages.strokes.choose_machine\n"
+IMPORT += "import stages.strokes.choose_svm\n"
 # A library of another version, and another Python, as far as anyone asks.
 OTHER_LIBRARY = "import joblib; joblib.__version__ = '0.1'\n"
 OTHER_PYTHON = """

@@ -14,7 +14,7 @@ from stages.common.guard import LIBRARY_OF
 from tests.support import ROOT
 from tests.support.dag import NAMES, code, declared, edges, modules, outs, plots, stages
 
-MOST_CODE_DEPENDENCIES = 7
+MAX_CODE_DEPENDENCIES = 7
 
 
 def names(path: Path) -> set[str]:
@@ -84,7 +84,7 @@ def test_code_dependencies_are_the_imports(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_code_dependencies_are_few(name: str) -> None:
-    assert len(code(stages()[name])) <= MOST_CODE_DEPENDENCIES
+    assert len(code(stages()[name])) <= MAX_CODE_DEPENDENCIES
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -55,10 +55,10 @@ def machine() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the stages in the surroundings that each of them cleans for itself."""
+    """Run the stages in the process_environment that each of them cleans for itself."""
     report = settings()
     take_cores()
-    import_module("stages.common.surroundings").clean_environment()
+    import_module("stages.common.process_environment").clean_environment()
     tyro = import_module("tyro")
     for command in sys.stdin:
         _, _, _, stage, *arguments = command.split()

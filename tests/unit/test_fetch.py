@@ -22,7 +22,7 @@ from PIL import Image
 from stages import check_params
 from stages.common.errors import UserError
 from stages.data import fetch
-from stages.data.pictures import MOST_CHARACTERS, pictures, read_picture
+from stages.data.pictures import MAX_CHARACTERS, pictures, read_picture
 from stages.data.sources import (
     IDX_FILES,
     PUBLISHED,
@@ -404,7 +404,7 @@ def test_every_published_data_set_is_pinned_and_ordered(name: str) -> None:
     assert all(len(md5) == 32 and int(md5, 16) for md5 in data_set.md5s.values())
     assert all(url.endswith("/") for url in data_set.mirrors)
     assert len(data_set.classes) in (0, 10)
-    assert fetch.about(name, Path())["classes"] == data_set.classes
+    assert fetch.describe_source(name, Path())["classes"] == data_set.classes
 
 
 def test_the_number_of_training_images_is_the_sources(
@@ -412,7 +412,7 @@ def test_the_number_of_training_images_is_the_sources(
 ) -> None:
     """Any other of fashion and a folder would train on test images; MNIST is 70,000 as they are."""
     known = {
-        name: fetch.about(name, folder)["n_train"]
+        name: fetch.describe_source(name, folder)["n_train"]
         for name in {"auto", *fetch.SOURCES} - {"pictures"}
     }
     sixty = dict.fromkeys(("fashion", "kmnist", "qmnist"), 60_000)
@@ -454,7 +454,7 @@ def test_digits_as_pictures_are_the_same_bytes(digits: Mnist, tmp_path: Path) ->
         (tmp_path / "train" / "class 3" / left).write_bytes(b"left behind")
     found, numbers = fetch.fetch("pictures", tmp_path)
     assert found.dtype == numbers.dtype == np.uint8
-    about = fetch.about("pictures", tmp_path)
+    about = fetch.describe_source("pictures", tmp_path)
     assert about == {"classes": [f"class {label}" for label in range(10)], "n_train": 60}
     for part, X, y in (
         (slice(60), images, labels),
@@ -470,7 +470,7 @@ def test_any_first_part_of_the_pictures_has_its_share_of_each_class(tmp_path: Pa
     for name, n in counts.items():
         blank = np.zeros((n, 4, 4), np.uint8)
         save_pictures(tmp_path / "train", blank, np.repeat(name, n), ".png")
-    assert fetch.about("pictures", tmp_path)["n_train"] is None
+    assert fetch.describe_source("pictures", tmp_path)["n_train"] is None
     _, labels = pictures(tmp_path)
     for n in range(1, 66):
         found = np.bincount(labels[:n], minlength=3)
@@ -628,7 +628,7 @@ def test_where_nothing_is_an_experiment_elsewhere_is_told_what_it_needs(
 
 
 def test_a_folder_has_as_long_a_name_as_a_class() -> None:
-    assert MOST_CHARACTERS == check_params.MOST_CHARACTERS
+    assert MAX_CHARACTERS == check_params.MAX_CHARACTERS
 
 
 def test_what_is_written_of_a_source(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from stages.neighbors.evaluate_multilabel import multilabels, out_of_fold_predic
 from stages.neighbors.knn import outside_folds
 from stages.neighbors.search import nearest
 from stages.neighbors.search_grid import search_grid
-from stages.strokes.choose_machine import cross_validated
+from stages.strokes.choose_svm import cross_validated
 from stages.strokes.extract_features import features, normalising
-from stages.strokes.machine import Images
+from stages.strokes.svm import Images
 
 # Nor does the fit of 200 digits always converge.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -29,12 +29,12 @@ FOLDS = fold_numbers(KFold(N_FOLDS), np.arange(N))
 STROKES = {
     "C": 10,
     "gamma": [3, 1],
-    "n_copies": [0, 1],
+    "n_virtual_copies": [0, 1],
     "weight": [0, 5],
-    "strength": 0.1,
+    "jitter": 0.1,
     "seed": 0,
     "n_nearest": 1,
-    "moves": 0,
+    "max_displacement": 0,
 }
 
 

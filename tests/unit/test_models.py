@@ -89,7 +89,7 @@ def test_sgd_is_scikit_learns_bit_for_bit(
     theirs = SGDClassifier(max_iter=max_iter, tol=1e-3, random_state=7).fit(pixels, y)
     for ours in (model.fit(X, y), everything(model, X, y)):
         np.testing.assert_array_equal(ours.predict(X), theirs.predict(pixels))
-        plain: Any = ours.plain()
+        plain: Any = ours.to_sklearn()
         np.testing.assert_array_equal(plain.predict(X), theirs.predict(pixels))
         last = plain[-1] if scaled else plain
         assert type(last) is SGDClassifier
@@ -137,7 +137,7 @@ def test_the_margin_covers_every_order_of_a_sum(small: Mnist) -> None:
                 true, in_order = float(sum(products)), 0.0
                 for product in w * x:
                     in_order += product
-                any_order = sgd.about(on_pixels, row) - subtract
+                any_order = sgd.approximate_dot(on_pixels, row) - subtract
                 assert abs(in_order - true) < allowed / 8
                 assert abs(any_order - true) < allowed / 8
 
@@ -305,7 +305,7 @@ def test_scores_do_not_depend_on_how_many_images_are_scored(small: Mnist) -> Non
     model = linear(X).fit(X, y)
     classes = np.unique(y)
     np.testing.assert_array_equal(scores(model, X, classes)[:1], scores(model, X[:1], classes))
-    expected = model.plain().decision_function(X)
+    expected = model.to_sklearn().decision_function(X)
     np.testing.assert_allclose(scores(model, X, classes), expected, rtol=1e-9, atol=1e-6)
 
 

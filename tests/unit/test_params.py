@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from stages.check_params import Params, main
 from stages.common.errors import UserError
-from stages.common.params import is_as_read, read
+from stages.common.params import read, unchanged_since_read
 from tests.support import ROOT
 
 yaml = YAML(typ="safe", pure=True)
@@ -47,11 +47,11 @@ def test_every_value_is_read_as_it_stands() -> None:
 
 def test_what_was_read_is_compared_with_what_is_there(tmp_path: Path) -> None:
     path = edited(tmp_path, "binary.target", 5)
-    assert not is_as_read(path)
+    assert not unchanged_since_read(path)
     read(path, "binary.target")
-    assert is_as_read(path)
-    assert is_as_read(edited(tmp_path, "grid.n_folds", 7))
-    assert not is_as_read(edited(tmp_path, "binary.target", 6))
+    assert unchanged_since_read(path)
+    assert unchanged_since_read(edited(tmp_path, "grid.n_folds", 7))
+    assert not unchanged_since_read(edited(tmp_path, "binary.target", 6))
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,11 @@ from predict import classify
 from predict.__main__ import main
 from predict.classify import Classifier, made, verdict
 from predict.evaluate import photo
-from predict.find import AT_MOST, STROKE, find_digits, mnist_form, read_picture, thickened
+from predict.find import MAX_DIGITS, STROKE, find_digits, mnist_form, read_picture, thickened
 from stages.common.arrays import save, save_set
 from stages.common.errors import UserError
 from stages.data.sources import Mnist
-from stages.strokes import extract_features, train_machine
+from stages.strokes import extract_features, train_svm
 from tests.support import ROOT
 
 N_TRAIN = 4000
@@ -81,7 +81,7 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
     "split": (["data/mnist"], ["data/train", "data/test"]),
     "label": (["data/train"], ["data/is_target"]),
     "extract_features": (["data/train", "data/test"], ["data/features"]),
-    "train_machine": (
+    "train_svm": (
         ["data/train", "data/test", "data/features"],
         ["data/models/digits/strokes"],
     ),
@@ -128,11 +128,11 @@ def root(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_set(data / "test", images[test], labels[test])
     extract_features.main(data / "train", data / "test", data / "features")
     params, chosen = folder / "params.yaml", data / "chosen"
-    params.write_text("strokes: {C: 10, strength: 0.1, n_nearest: 10, moves: 2, seed: 0}")
+    params.write_text("strokes: {C: 10, jitter: 0.1, n_nearest: 10, max_displacement: 2, seed: 0}")
     save(chosen / "support.npy", np.arange(N_TRAIN))
-    (chosen / "chosen.json").write_text('{"gamma": 3, "n_copies": 0, "weight": 4}')
+    (chosen / "chosen.json").write_text('{"gamma": 3, "n_virtual_copies": 0, "weight": 4}')
     sets = data / "train", data / "test", data / "features"
-    train_machine.main(params, chosen, *sets, data / "models" / "digits" / "strokes")
+    train_svm.main(params, chosen, *sets, data / "models" / "digits" / "strokes")
     names = {str(label): f"number {label}" for label in range(10)}
     made(folder).classes.write_text(json.dumps({"noun": "digit", "names": names}))
     write_lock(folder, lock_of(folder))
@@ -371,7 +371,7 @@ def test_a_second_opinion_exchanges_the_candidates(root: Path, digits: Mnist) ->
     # Those that are not for training.
     images = digits[0][np.random.RandomState(0).permutation(len(digits[0]))[N_TRAIN:]]
     before = classifier.predict(images)
-    classifier.machine["weight"] = np.array(1e6)
+    classifier.svm["weight"] = np.array(1e6)
     after = classifier.predict(images)
     exchanged = [a.candidates == b.candidates[::-1] for a, b in zip(after, before, strict=True)]
     same = [a.candidates == b.candidates for a, b in zip(after, before, strict=True)]
@@ -418,7 +418,7 @@ def test_a_sliver_is_blank(size: tuple[int, int]) -> None:
 
 def test_a_hundred_digits_are_too_many(whole: NDArray[np.uint8]) -> None:
     assert len(find_digits(page(whole[:50], 10, 84))) == 50
-    with pytest.raises(UserError, match=f"100 digits found, but at most {AT_MOST}"):
+    with pytest.raises(UserError, match=f"100 digits found, but at most {MAX_DIGITS}"):
         find_digits(page(whole[:100], 10, 84))
 
 
@@ -509,7 +509,7 @@ def test_a_stage_may_write_files_and_read_their_folder_or_the_other_way_round(
 ) -> None:
     paths, lock = made(copied), lock_of(copied)
     part = {"path": "data/train/labels.npy", "md5": dvc_md5(paths.labels)}
-    lock["train_machine"]["deps"].append(part)
+    lock["train_svm"]["deps"].append(part)
     write_lock(copied, lock)
     assert Classifier(copied)
     part["md5"] = dvc_md5(copied / "dvc.yaml")
@@ -521,7 +521,7 @@ def test_a_stage_may_write_files_and_read_their_folder_or_the_other_way_round(
     lock["split"]["outs"] = files + others
     write_lock(copied, lock)
     assert Classifier(copied)
-    folder = lock["train_machine"]["deps"][0]
+    folder = lock["train_svm"]["deps"][0]
     folder["md5"] = dvc_md5(copied / "dvc.yaml")
     write_lock(copied, lock)
     assert refusal(copied).endswith("dvc.lock is of two runs, with two data/train: make repro")
@@ -543,7 +543,7 @@ def test_a_part_of_what_lies_behind_is_of_the_whole(copied: Path) -> None:
 
 
 def test_what_dvc_ignores_is_no_part_of_a_folder(copied: Path) -> None:
-    left = made(copied).machine.parent / ".DS_Store"
+    left = made(copied).svm.parent / ".DS_Store"
     left.touch()
     assert "is not what dvc.lock records" in refusal(copied)
     shutil.copy(ROOT / ".dvcignore", copied)
@@ -569,8 +569,8 @@ def test_code_that_looks_at_pictures_is_what_has_looked_at_the_training_images(
         for md5, is_own in ((dvc_md5(path), True), (dvc_md5(ROOT / "dvc.yaml"), False)):
             # Other code may be edited.
             code = [{"path": name, "md5": md5}, {"path": "stages/data/split.py", "md5": "0" * 32}]
-            train = {"deps": lock["train_machine"]["deps"] + code}
-            write_lock(copied, lock | {"train_machine": lock["train_machine"] | train})
+            train = {"deps": lock["train_svm"]["deps"] + code}
+            write_lock(copied, lock | {"train_svm": lock["train_svm"] | train})
             if is_own:
                 assert Classifier(copied)
             else:
@@ -579,7 +579,7 @@ def test_code_that_looks_at_pictures_is_what_has_looked_at_the_training_images(
 
 def test_the_code_that_looks_at_pictures_is_recorded() -> None:
     stages = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
-    deps = {dep["path"] for dep in stages["train_machine"]["deps"]}
+    deps = {dep["path"] for dep in stages["train_svm"]["deps"]}
     assert {path.relative_to(ROOT).as_posix() for path in classify.CODE} <= deps
 
 
@@ -708,11 +708,11 @@ def test_a_numbered_drawing_is_none_of_the_pictures(
     main((one,), out=tmp_path / "x.png", root=root)
 
 
-def run(*command: str, **surroundings: str) -> tuple[int, str, str]:
+def run(*command: str, **process_environment: str) -> tuple[int, str, str]:
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=os.environ | surroundings,
+        env=os.environ | process_environment,
         capture_output=True,
         text=True,
         timeout=60,

@@ -16,7 +16,7 @@ from sklearn.dummy import DummyClassifier
 from stages.common.arrays import save_group
 from stages.data.sources import Mnist
 from stages.models import dummy, forest, sgd
-from stages.models.fit import plain
+from stages.models.fit import to_sklearn
 from stages.models.saved import save_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -30,7 +30,7 @@ def fitted(kind: str, X: Any, y: Any) -> BaseEstimator:
         "dummy": lambda: dummy.build(X, strategy="prior"),
         "forest": lambda: forest.build(X, n_estimators=5, seed=42),
     }.get(kind, lambda: sgd.build(X, max_iter=20, tol=1e-3, seed=42, scale=kind))()
-    return plain(built.fit(X, y))
+    return to_sklearn(built.fit(X, y))
 
 
 @pytest.fixture(params=["none", "all_images", "each_fold", "forest", "dummy"])

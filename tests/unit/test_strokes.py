@@ -1,4 +1,4 @@
-"""Features of strokes, the machine on them and its second opinion, against independent oracles."""
+"""Features of strokes, the SVM on them and its second opinion, against independent oracles."""
 
 import json
 import math
@@ -19,9 +19,9 @@ from sklearn.svm import SVC
 
 from stages.common.arrays import save, save_group, save_set
 from stages.data.sources import Mnist
-from stages.strokes.choose_machine import main as choose
-from stages.strokes.evaluate_machine import against, error, steps
-from stages.strokes.evaluate_machine import main as evaluate
+from stages.strokes.choose_svm import main as choose
+from stages.strokes.evaluate_strokes import error, mcnemar, steps
+from stages.strokes.evaluate_strokes import main as evaluate
 from stages.strokes.extract_features import (
     CELLS,
     SHADES,
@@ -36,14 +36,14 @@ from stages.strokes.extract_features import (
     normalising,
     warped,
 )
-from stages.strokes.machine import (
+from stages.strokes.svm import (
     COEFFICIENT,
     KERNEL,
     Images,
     Ranking,
-    apart,
+    apply_second_opinion,
     as_integers,
-    decided,
+    class_distances,
     deformed,
     fitted,
     fitted_on_copies,
@@ -111,9 +111,9 @@ def test_gradients_are_scipys_sobel(digits: Mnist, maps: str) -> None:
         # The positions are rounded to 256ths, and so a shade of 255 to 1; the result to a quarter.
         tolerance = 8 * (SHADES * 2 * 255 / 512 + 1)
         for found, axis in ((x, 1), (y, 0)):
-            apart = abs(found - ndimage.sobel(expected, axis=axis, mode="nearest"))
-            assert apart.max() <= tolerance
-            assert apart.mean() < 4
+            class_distances = abs(found - ndimage.sobel(expected, axis=axis, mode="nearest"))
+            assert class_distances.max() <= tolerance
+            assert class_distances.mean() < 4
 
 
 def test_a_warp_moves_the_point_before_the_map() -> None:
@@ -244,13 +244,13 @@ def test_a_deformed_distance_is_brute_forces() -> None:
             sums = []
             for down in range(-moves, moves + 1):
                 for right in range(-moves, moves + 1):
-                    apart = 0
+                    class_distances = 0
                     for i in (row - 1, row, row + 1):
                         for j in (column - 1, column, column + 1):
                             if 0 <= i < side and 0 <= j < side:
                                 there = far[:, i + down + edge, j + right + edge].astype(int)
-                                apart += ((query[:, i, j] - there) ** 2).sum()
-                    sums.append(apart)
+                                class_distances += ((query[:, i, j] - there) ** 2).sum()
+                    sums.append(class_distances)
             total += min(sums)
     assert deformed(query, other[None], moves).tolist() == [total]
 
@@ -299,7 +299,7 @@ def test_the_nearest_of_many_are_brute_forces() -> None:
 def test_the_distance_to_a_class_is_that_of_the_least_deformed(some: Images, digits: Mnist) -> None:
     y, n, moves = digits[1][:300], 4, 1
     train, asked, labels = some.at(np.arange(300)), some.at(np.arange(300, 310)), np.arange(10)
-    found = apart(asked, labels, train, y, {"n_nearest": n, "moves": moves})
+    found = class_distances(asked, labels, train, y, {"n_nearest": n, "max_displacement": moves})
     near = nearest(asked.features, labels, train.features, y, n)
 
     def gradient(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -312,7 +312,9 @@ def test_the_distance_to_a_class_is_that_of_the_least_deformed(some: Images, dig
 
 
 def test_where_an_opinion_balances_the_margin_two_classes_remain() -> None:
-    said = decided(Ranking(np.array([3]), np.array([5]), np.array([0.5])), np.array([-0.25]), 2)
+    said = apply_second_opinion(
+        Ranking(np.array([3]), np.array([5]), np.array([0.5])), np.array([-0.25]), 2
+    )
     assert {int(said.first[0]), int(said.second[0])} == {3, 5}
     assert said.margin[0] == 0
 
@@ -323,13 +325,15 @@ def test_a_second_opinion_is_asked_within_the_margin(some: Images, digits: Mnist
     truth, wrong = y[:200], (y[:200] + 1) % 10
     sure = np.arange(200) % 2 == 0
     ranking = Ranking(wrong, truth, np.where(sure, 1.0, 0.5))
-    opinion = second_opinion(ranking, asked, train, y[200:], {"n_nearest": 10, "moves": 2})
+    opinion = second_opinion(
+        ranking, asked, train, y[200:], {"n_nearest": 10, "max_displacement": 2}
+    )
     assert (opinion[sure] == 0).all()
     assert np.mean(opinion[~sure] < 0) > 0.95
     assert abs(opinion).max() <= 1
-    for ours, theirs in zip(decided(ranking, opinion, 0), ranking, strict=True):
+    for ours, theirs in zip(apply_second_opinion(ranking, opinion, 0), ranking, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    said = decided(ranking, opinion, 1e6)
+    said = apply_second_opinion(ranking, opinion, 1e6)
     assert (said.first[sure] == wrong[sure]).all()
     assert np.mean(said.first[~sure] == truth[~sure]) > 0.95
     assert (said.first + said.second == wrong + truth).all()
@@ -337,11 +341,11 @@ def test_a_second_opinion_is_asked_within_the_margin(some: Images, digits: Mnist
 
 
 def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
-    y, values = digits[1][:1200], {"C": 10, "strength": 0.12, "seed": 0}
+    y, values = digits[1][:1200], {"C": 10, "jitter": 0.12, "seed": 0}
     train, asked = some.at(np.arange(400)), some.at(np.arange(400, 1200))
 
-    def trained(n_copies: int, **changed: float) -> SVC:
-        return fitted_on_copies(train, y[:400], 3, n_copies, values | changed)
+    def trained(n_virtual_copies: int, **changed: float) -> SVC:
+        return fitted_on_copies(train, y[:400], 3, n_virtual_copies, values | changed)
 
     def error(svc: SVC) -> float:
         return float(np.mean(ranked(as_integers(svc), asked.features).first != y[400:]))
@@ -352,7 +356,7 @@ def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
     plain = fitted(train.features, y[:400], 10, 3)
     np.testing.assert_array_equal(trained(0).support_vectors_, plain.support_vectors_)
     # Copies that differ in nothing.
-    assert set(trained(1, strength=0).support_ % 400) <= set(range(400))
+    assert set(trained(1, jitter=0).support_ % 400) <= set(range(400))
     assert error(again) <= error(plain) < 0.06
 
 
@@ -363,30 +367,34 @@ def test_the_machine_with_the_fewest_errors_is_chosen(digits: Mnist, tmp_path: P
     train = Images(pixels, features(pixels, normalising(pixels)))
     values: dict[str, Any] = {
         "gamma": [0.01, 3],
-        "n_copies": [1, 0],
+        "n_virtual_copies": [1, 0],
         "weight": [0, 1e-9, 50],
         "C": 10,
-        "strength": 0.1,
+        "jitter": 0.1,
         "seed": 0,
         "n_nearest": 2,
-        "moves": 0,
+        "max_displacement": 0,
     }
     splits = list(StratifiedKFold(n_folds).split(y, y))
-    wrong = dict.fromkeys(product(*(values[name] for name in ("gamma", "n_copies", "weight"))), 0)
+    wrong = dict.fromkeys(
+        product(*(values[name] for name in ("gamma", "n_virtual_copies", "weight"))), 0
+    )
     support = {}
     for gamma in values["gamma"]:
         # On features as they are, of length 1,000.
         first = SVC(C=10, gamma=gamma / 1000**2)
         alone = [rows[first.fit(train.features[rows], y[rows]).support_] for _, rows in splits]
         support[gamma] = np.concatenate(alone)
-        for n_copies, (fold, (others, asked)) in product(values["n_copies"], enumerate(splits)):
+        for n_virtual_copies, (fold, (others, asked)) in product(
+            values["n_virtual_copies"], enumerate(splits)
+        ):
             rows = np.concatenate(alone[:fold] + alone[fold + 1 :])
-            svc = fitted_on_copies(train.at(rows), y[rows], gamma, n_copies, values)
+            svc = fitted_on_copies(train.at(rows), y[rows], gamma, n_virtual_copies, values)
             ranking = ranked(as_integers(svc), train.features[asked])
             opinion = second_opinion(ranking, train.at(asked), train.at(others), y[others], values)
             for weight in values["weight"]:
-                answers = decided(ranking, opinion, weight).first
-                wrong[gamma, n_copies, weight] += int(np.sum(answers != y[asked]))
+                answers = apply_second_opinion(ranking, opinion, weight).first
+                wrong[gamma, n_virtual_copies, weight] += int(np.sum(answers != y[asked]))
     errors = list(wrong.values())
     best = min(wrong, key=wrong.__getitem__)
     # The first of several, and not the first of all.
@@ -402,7 +410,7 @@ def test_the_machine_with_the_fewest_errors_is_chosen(digits: Mnist, tmp_path: P
     assert [row[:4] for row in found] == [[*candidate, wrong[candidate]] for candidate in wrong]
     assert [row[4] for row in found] == [of / n for of in errors]
     assert json.loads((tmp_path / "chosen.json").read_text()) == {
-        **dict(zip(("gamma", "n_copies", "weight"), best, strict=True)),
+        **dict(zip(("gamma", "n_virtual_copies", "weight"), best, strict=True)),
         "cross_validated_error": round(min(errors) / n, 10),
     }
     np.testing.assert_array_equal(np.load(tmp_path / "support.npy"), support[best[0]])
@@ -427,7 +435,7 @@ def test_mcnemars_test_is_a_coins(first: int, second: int) -> None:
     this, that = np.zeros((2, n + 2 * both), dtype=bool)
     this[: first + both], that[first : first + both] = True, True
     that[first + both : n + both] = True
-    found = against(this, that, np.zeros(n + 2 * both, dtype=bool))
+    found = mcnemar(this, that, np.zeros(n + 2 * both, dtype=bool))
     assert (found["only_this_wrong"], found["only_that_wrong"]) == (first, second)
     tail = sum(math.comb(n, i) for i in range(min(first, second) + 1)) / 2**n
     assert found["p"] == pytest.approx(min(1.0, 2 * tail))
@@ -436,7 +444,7 @@ def test_mcnemars_test_is_a_coins(first: int, second: int) -> None:
 def test_a_step_that_adds_nothing_is_left_out() -> None:
     y = np.arange(10)
     said = dict.fromkeys(("without_copies", "alone", "predictions"), y)
-    columns = steps(said, y + 1, {"gamma": 3, "n_copies": 0, "weight": 0}, y)
+    columns = steps(said, y + 1, {"gamma": 3, "n_virtual_copies": 0, "weight": 0}, y)
     assert columns["step"] == ["kNN on shifted copies", "SVC on strokes"]
     assert columns["errors"] == [10, 0]
 
@@ -451,7 +459,7 @@ def test_what_is_wrong_is_counted_and_drawn(digits: Mnist, tmp_path: Path, n_wro
     save_group(knn / "predictions.npz", predictions=y)
     candidates = {"gamma": np.array([2, 3]), "error": np.array([0.5, 0.25])}
     save_group(chosen / "grid.npz", **candidates)
-    (chosen / "chosen.json").write_text('{"gamma": 3, "n_copies": 4, "weight": 1}')
+    (chosen / "chosen.json").write_text('{"gamma": 3, "n_virtual_copies": 4, "weight": 1}')
     names = {str(label): f"number {label}" for label in range(10)}
     (tmp_path / "classes.json").write_text(json.dumps({"names": names}))
     evaluate(
@@ -485,12 +493,12 @@ import hashlib
 import numpy as np
 from pathlib import Path
 from stages.data.sources import sample
-from stages.strokes.machine import Images, as_integers, ranked
+from stages.strokes.svm import Images, as_integers, ranked
 from stages.strokes.extract_features import features, normalising
-from stages.strokes.machine import fitted_on_copies
+from stages.strokes.svm import fitted_on_copies
 pixels, y = (array[:900] for array in sample(Path()))
 train = Images(pixels, features(pixels, normalising(pixels)))
-values = {"C": 10, "strength": 0.12, "seed": 0}
+values = {"C": 10, "jitter": 0.12, "seed": 0}
 svc = fitted_on_copies(train.at(np.arange(600)), y[:600], 3, 1, values)
 arrays = [train.features, svc.dual_coef_, svc.intercept_, *as_integers(svc).values()]
 arrays += ranked(as_integers(svc), train.features)

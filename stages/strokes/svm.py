@@ -12,7 +12,7 @@ from stages.strokes.extract_features import SCALE, features, gradients, normalis
 # The kernel is rounded to 2**-20, a coefficient to 2**-12: sums of their products are exact.
 KERNEL, COEFFICIENT = 2.0**20, 2.0**12
 MEGABYTES_OF_CACHE = 500
-IMAGES_AT_ONCE = 250
+BATCH_SIZE = 250
 
 
 class Images(NamedTuple):
@@ -49,34 +49,34 @@ def fitted(X: NDArray[np.uint16], y: NDArray, C: float, gamma: float) -> Any:
         C: The inverse of the regularisation's strength.
         gamma: The kernel's coefficient, for features of length 1.
     """
-    # Here, so that who only asks a machine does not wait for it.
+    # Here, so that who only asks an SVM does not wait for it.
     from sklearn.svm import SVC
 
     return SVC(C=C, gamma=gamma / SCALE**2, cache_size=MEGABYTES_OF_CACHE).fit(X.astype(float), y)
 
 
 def fitted_on_copies(
-    images: Images, y: NDArray, gamma: float, n_copies: int, values: Mapping[str, Any]
+    images: Images, y: NDArray, gamma: float, n_virtual_copies: int, values: Mapping[str, Any]
 ) -> Any:
     """An SVC on images and copies of them.
 
     Virtual support vectors: DeCoste and Schölkopf, Training invariant support vector machines,
-    Machine Learning 46 (2002), section 3. The support vectors of a first machine hold what it has
+    Machine Learning 46 (2002), section 3. The support vectors of a first SVM hold what it has
     learned; copies of them teach a second one what makes no difference.
 
     Args:
         images: n of them.
         y: (n,).
         gamma: The kernel's coefficient, for features of length 1.
-        n_copies: Of each image.
-        values: The section of ``params.yaml``: ``C``, ``seed``, and ``strength``, up to which the
+        n_virtual_copies: Of each image.
+        values: The section of ``params.yaml``: ``C``, ``seed``, and ``jitter``, up to which the
             numbers of a copy's affine map are drawn, 1 being half of an image.
     """
     maps, rng = normalising(images.pixels), np.random.default_rng(values["seed"])
-    warps = rng.uniform(-values["strength"], values["strength"], (n_copies, len(y), 2, 3))
+    warps = rng.uniform(-values["jitter"], values["jitter"], (n_virtual_copies, len(y), 2, 3))
     copies = [features(images.pixels, warped(maps, warp)) for warp in warps]
     X = np.concatenate([images.features, *copies])
-    return fitted(X, np.tile(y, 1 + n_copies), values["C"], gamma)
+    return fitted(X, np.tile(y, 1 + n_virtual_copies), values["C"], gamma)
 
 
 def as_integers(svc: Any) -> dict[str, NDArray]:
@@ -105,7 +105,7 @@ def ranked(learned: Mapping[str, NDArray], X: NDArray[np.uint16]) -> Ranking:
         learned: What :func:`as_integers` returns.
         X: (n, n_features).
     """
-    parts = (X[i : i + IMAGES_AT_ONCE] for i in range(0, len(X), IMAGES_AT_ONCE))
+    parts = (X[i : i + BATCH_SIZE] for i in range(0, len(X), BATCH_SIZE))
     tasks = (delayed(_ranked)(learned, part) for part in parts)
     columns = zip(*Parallel(n_jobs=-1, prefer="threads")(tasks), strict=True)
     return Ranking(*map(np.concatenate, columns))
@@ -131,14 +131,16 @@ def _ranked(learned: Mapping[str, NDArray], X: NDArray[np.uint16]) -> Ranking:
     return Ranking(classes[first], classes[second], wins[np.arange(len(wins)), first, second])
 
 
-def _squared(queries: NDArray[np.uint16], among: NDArray[np.uint16]) -> NDArray[np.float64]:
+def _squared(queries: NDArray[np.uint16], candidates: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Squared distances, exact: in single precision too, what is below 2**24 is."""
-    q, a = queries.astype(np.float32), among.astype(np.float32)
+    q, a = queries.astype(np.float32), candidates.astype(np.float32)
     lengths = np.add.outer((q * q).sum(axis=1), (a * a).sum(axis=1))
     return (lengths - 2 * (q @ a.T)).astype(float)
 
 
-def deformed(query: NDArray[np.int32], others: NDArray[np.int32], moves: int) -> NDArray[np.int64]:
+def deformed(
+    query: NDArray[np.int32], others: NDArray[np.int32], max_displacement: int
+) -> NDArray[np.int64]:
     """The distance to each of ``others`` when each pixel may move, and its neighbours with it.
 
     The image distortion model with local context of Keysers, Deselaers, Gollan and Ney, Deformation
@@ -147,13 +149,21 @@ def deformed(query: NDArray[np.int32], others: NDArray[np.int32], moves: int) ->
     Args:
         query: (2, side, side), a gradient.
         others: (n, 2, side, side).
-        moves: By how many pixels each may move, at most, to each side.
+        max_displacement: By how many pixels each may move, at most, to each side.
     """
     side = query.shape[-1]
-    padded = np.pad(others, ((0, 0), (0, 0), (moves, moves), (moves, moves)))
+    padded = np.pad(
+        others,
+        (
+            (0, 0),
+            (0, 0),
+            (max_displacement, max_displacement),
+            (max_displacement, max_displacement),
+        ),
+    )
     least = np.full((len(others), side, side), np.iinfo(np.int32).max, dtype=np.int32)
-    for down in range(2 * moves + 1):
-        for right in range(2 * moves + 1):
+    for down in range(2 * max_displacement + 1):
+        for right in range(2 * max_displacement + 1):
             apart = query - padded[:, :, down : down + side, right : right + side]
             apart = np.pad((apart * apart).sum(axis=1, dtype=np.int32), ((0, 0), (1, 1), (1, 1)))
             apart = apart[:, :-2] + apart[:, 1:-1] + apart[:, 2:]
@@ -163,14 +173,14 @@ def deformed(query: NDArray[np.int32], others: NDArray[np.int32], moves: int) ->
 
 
 def nearest(
-    queries: NDArray[np.uint16], labels: NDArray, among: NDArray[np.uint16], y: NDArray, n: int
+    queries: NDArray[np.uint16], labels: NDArray, candidates: NDArray[np.uint16], y: NDArray, n: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """For each query, the nearest images of its class: their rows, and squared distances.
 
     Args:
         queries: (n, n_features).
         labels: (n,), the class in which to look for each.
-        among: (m, n_features).
+        candidates: (m, n_features).
         y: (m,), their classes.
         n: How many of each, or as many as the class has.
 
@@ -180,7 +190,7 @@ def nearest(
     found: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     for label in np.unique(labels):
         asked, of_class = np.flatnonzero(labels == label), np.flatnonzero(y == label)
-        squared = _squared(queries[asked], among[of_class]).astype(np.int64)
+        squared = _squared(queries[asked], candidates[of_class]).astype(np.int64)
         # With its row, no distance is there twice.
         keys = np.partition(squared << 32 | of_class, min(n, len(of_class)) - 1, axis=1)
         for query, key in zip(asked, np.sort(keys[:, :n], axis=1), strict=True):
@@ -188,7 +198,7 @@ def nearest(
     return [found[query] for query in range(len(labels))]
 
 
-def apart(
+def class_distances(
     queries: Images, labels: NDArray, train: Images, y: NDArray, values: Mapping[str, Any]
 ) -> NDArray[np.int64]:
     """The least :func:`deformed` distance of each query to the nearest images of its class, (n,).
@@ -198,13 +208,14 @@ def apart(
         labels: (n,), the class of each.
         train: The images to compare with.
         y: Their classes.
-        values: ``n_nearest``, with how many images of the class each is compared, and ``moves``.
+        values: ``n_nearest``, with how many images of the class each is compared, and
+            ``max_displacement``.
     """
 
     def least(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> int:
         images = np.concatenate([pixels[None], train.pixels[rows]])
         gradient = gradients(images, normalising(images))
-        return int(deformed(gradient[0], gradient[1:], int(values["moves"])).min())
+        return int(deformed(gradient[0], gradient[1:], int(values["max_displacement"])).min())
 
     found = nearest(queries.features, labels, train.features, y, int(values["n_nearest"]))
     pairs = zip(queries.pixels, found, strict=True)
@@ -222,18 +233,18 @@ def second_opinion(
         queries: n of them.
         train: The images to compare with.
         y: Their classes.
-        values: ``n_nearest`` and ``moves``, as :func:`apart` takes them.
+        values: ``n_nearest`` and ``max_displacement``, as :func:`class_distances` takes them.
     """
     opinion, asked = np.zeros(len(ranking.margin)), np.flatnonzero(ranking.margin < 1)
     first, second = (
-        apart(queries.at(asked), labels[asked], train, y, values)
+        class_distances(queries.at(asked), labels[asked], train, y, values)
         for labels in (ranking.first, ranking.second)
     )
     opinion[asked] = (second - first) / np.maximum(second + first, 1)
     return opinion
 
 
-def decided(ranking: Ranking, opinion: NDArray[np.float64], weight: float) -> Ranking:
+def apply_second_opinion(ranking: Ranking, opinion: NDArray[np.float64], weight: float) -> Ranking:
     """The ranking after a second opinion of such weight, which may exchange the two classes."""
     margin = ranking.margin + weight * opinion
     first = np.where(margin > 0, ranking.first, ranking.second)

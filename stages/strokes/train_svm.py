@@ -1,4 +1,4 @@
-"""Stage train_machine: the chosen machine, trained on all, and its answers for the test images."""
+"""Stage train_svm: the chosen SVM, trained on all, and its answers for the test images."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,10 @@ from joblib import Parallel, delayed
 from stages.common.arrays import load, load_set, save_group
 from stages.common.params import read
 from stages.models.saved import save_model
-from stages.strokes.machine import (
+from stages.strokes.svm import (
     Images,
+    apply_second_opinion,
     as_integers,
-    decided,
     fitted_on_copies,
     nearest,
     ranked,
@@ -21,17 +21,17 @@ from stages.strokes.machine import (
 
 
 def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, out: Path) -> None:
-    """Write ``model.skops``, ``machine.npz`` and ``predictions.npz`` into the folder ``out``.
+    """Write ``model.skops``, ``svm.npz`` and ``predictions.npz`` into the folder ``out``.
 
-    ``machine.npz`` has the machine as integers, and how its second opinion is asked for.
+    ``svm.npz`` has the SVM as integers, and how its second opinion is asked for.
     ``predictions`` are the answers for the test images, ``alone`` those without a second opinion,
-    and ``without_copies`` those of a machine without copies, either. ``margin`` is by how much the
+    and ``without_copies`` those of an SVM without copies, either. ``margin`` is by how much the
     answer was preferred to the second class, and ``squared_distances`` are those of the features to
     the nearest training image that is of the class of the answer, (n,).
 
     Args:
         params: The file of parameters.
-        chosen: The folder that :mod:`stages.strokes.choose_machine` writes.
+        chosen: The folder that :mod:`stages.strokes.choose_svm` writes.
         train: The folder of the training set.
         test: That of the test set.
         features: That of their features of strokes.
@@ -43,22 +43,22 @@ def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, ou
     images = Images(pixels, load(features / "train.npy"))
     asked = Images(np.asarray(test_pixels), load(features / "test.npy"))
     models = Parallel(n_jobs=-1, prefer="threads")(
-        delayed(fitted_on_copies)(images.at(rows), y[rows], best["gamma"], n_copies, values)
-        for n_copies in (best["n_copies"], 0)
+        delayed(fitted_on_copies)(images.at(rows), y[rows], best["gamma"], n_virtual_copies, values)
+        for n_virtual_copies in (best["n_virtual_copies"], 0)
     )
-    learned, plain = map(as_integers, models)
+    learned, without_copies = map(as_integers, models)
     ranking = ranked(learned, asked.features)
     opinion = second_opinion(ranking, asked, images, y, values)
-    said = decided(ranking, opinion, best["weight"])
+    said = apply_second_opinion(ranking, opinion, best["weight"])
     found = nearest(asked.features, said.first, images.features, y, 1)
     save_model(out / "model.skops", models[0])
-    how = {name: np.array(values[name]) for name in ("n_nearest", "moves")}
-    save_group(out / "machine.npz", **learned, **how, weight=np.array(best["weight"]))
+    how = {name: np.array(values[name]) for name in ("n_nearest", "max_displacement")}
+    save_group(out / "svm.npz", **learned, **how, weight=np.array(best["weight"]))
     save_group(
         out / "predictions.npz",
         predictions=said.first,
         alone=ranking.first,
-        without_copies=ranked(plain, asked.features).first,
+        without_copies=ranked(without_copies, asked.features).first,
         margin=np.round(said.margin, 4),
         squared_distances=np.array([squared[0] for _, squared in found]),
     )

@@ -1,6 +1,6 @@
-"""Stage choose_machine: which kernel, how many copies, how much a second opinion counts.
+"""Stage choose_svm: which kernel, how many copies, how much a second opinion counts.
 
-A first machine is trained on each fold alone. The machine of all images, and those of all folds but
+A first SVM is trained on each fold alone. The SVM of all images, and those of all folds but
 one, are trained on the support vectors of these: a cascade (Graf et al., Parallel support vector
 machines: the cascade SVM, NIPS 2004).
 """
@@ -22,10 +22,10 @@ from stages.common.folds import fold_numbers
 from stages.common.params import read
 from stages.common.progress import joblib_progress
 from stages.parallel.workers import workers
-from stages.strokes.machine import (
+from stages.strokes.svm import (
     Images,
+    apply_second_opinion,
     as_integers,
-    decided,
     fitted,
     fitted_on_copies,
     ranked,
@@ -33,13 +33,13 @@ from stages.strokes.machine import (
 )
 
 # What the candidates differ in.
-NAMES = ("gamma", "n_copies", "weight")
+NAMES = ("gamma", "n_virtual_copies", "weight")
 
 
-def supporting(
+def support_rows(
     rows: NDArray[np.intp], y: NDArray, C: float, gamma: float, X: NDArray[np.uint16]
 ) -> NDArray[np.intp]:
-    """Those of the rows that support a machine trained on them.
+    """Those of the rows that support an SVM trained on them.
 
     Args:
         rows: Of the features, a fold's.
@@ -56,19 +56,19 @@ def answers(
     inside: NDArray[np.bool_],
     y: NDArray,
     gamma: float,
-    n_copies: int,
+    n_virtual_copies: int,
     values: Mapping[str, Any],
     pixels: NDArray[np.uint8],
     X: NDArray[np.uint16],
 ) -> NDArray:
-    """A machine's answers for the images of a fold, for each weight of the second opinion.
+    """An SVM's answers for the images of a fold, for each weight of the second opinion.
 
     Args:
         rows: The images to train on.
         inside: (n,), whether an image is of the fold.
         y: (n,).
         gamma: The kernel's coefficient.
-        n_copies: Of each image to train on.
+        n_virtual_copies: Of each image to train on.
         values: The section of ``params.yaml``.
         pixels: All images, (n, 28, 28).
         X: Their features, (n, n_features).
@@ -77,17 +77,19 @@ def answers(
         (n_weight, n of the fold).
     """
     images = Images(pixels, X)
-    model = fitted_on_copies(images.at(rows), y[rows], gamma, n_copies, values)
+    model = fitted_on_copies(images.at(rows), y[rows], gamma, n_virtual_copies, values)
     ranking = ranked(as_integers(model), X[inside])
     others = images.at(~inside)
     opinion = second_opinion(ranking, images.at(inside), others, y[~inside], values)
-    return np.array([decided(ranking, opinion, weight).first for weight in values["weight"]])
+    return np.array(
+        [apply_second_opinion(ranking, opinion, weight).first for weight in values["weight"]]
+    )
 
 
 def cross_validated(
     images: Images, y: NDArray, folds: NDArray[np.uint8], values: Mapping[str, Any]
 ) -> tuple[NDArray, dict[float, NDArray[np.intp]]]:
-    """Every candidate's answers, by machines trained on the support vectors of the other folds.
+    """Every candidate's answers, by SVMs trained on the support vectors of the other folds.
 
     Args:
         images: n of them.
@@ -96,14 +98,16 @@ def cross_validated(
         values: The section of ``params.yaml``.
 
     Returns:
-        The answers, (n_gamma, n_n_copies, n_weight, n), and for each gamma the rows that support
-        the machine of their own fold.
+        The answers, (n_gamma, n_n_virtual_copies, n_weight, n), and for each gamma the rows that
+        support the SVM of their own fold.
     """
     insides = [folds == fold for fold in np.unique(folds)]
     first = list(product(values["gamma"], insides))
     # The images are arguments, which travel to a cluster's worker but once.
     alone = (
-        delayed(partial(supporting, np.flatnonzero(inside), y, values["C"], gamma))(images.features)
+        delayed(partial(support_rows, np.flatnonzero(inside), y, values["C"], gamma))(
+            images.features
+        )
         for gamma, inside in first
     )
     parallel = Parallel(n_jobs=-1, prefer="threads")
@@ -113,13 +117,15 @@ def cross_validated(
         for i, gamma in enumerate(values["gamma"])
     }
     asked = (
-        delayed(partial(answers, rows[~inside[rows]], inside, y, gamma, n_copies, values))(*images)
+        delayed(partial(answers, rows[~inside[rows]], inside, y, gamma, n_virtual_copies, values))(
+            *images
+        )
         for gamma, rows in support.items()
-        for n_copies in values["n_copies"]
+        for n_virtual_copies in values["n_virtual_copies"]
         for inside in insides
     )
     said = np.empty((*(len(values[name]) for name in NAMES), len(y)), dtype=y.dtype)
-    outs = product(range(len(values["gamma"])), range(len(values["n_copies"])), insides)
+    outs = product(range(len(values["gamma"])), range(len(values["n_virtual_copies"])), insides)
     for (i, j, inside), of_fold in zip(outs, parallel(asked), strict=True):
         said[i, j][:, inside] = of_fold
     return said, support

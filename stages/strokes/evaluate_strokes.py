@@ -1,4 +1,4 @@
-"""Stage evaluate_machine: what the machine of strokes is worth, and what it still gets wrong."""
+"""Stage evaluate_strokes: what the SVM on strokes is worth, and what it still gets wrong."""
 
 import json
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from stages.output.tables import Metrics, write_csv, write_metrics
 # Of predictions.npz, by what has been added, and the parameter that adds nothing where it is 0.
 STEPS = {
     "SVC on strokes": ("without_copies", "gamma"),
-    "and on copies": ("alone", "n_copies"),
+    "and on copies": ("alone", "n_virtual_copies"),
     "and a second opinion": ("predictions", "weight"),
 }
-MOST_PICTURES, COLUMNS, INCHES = 60, 8, 1.0
+MAX_PICTURES, COLUMNS, INCHES = 60, 8, 1.0
 
 
 def error(answers: NDArray, y: NDArray) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def error(answers: NDArray, y: NDArray) -> dict[str, Any]:
     }
 
 
-def against(answers: NDArray, others: NDArray, y: NDArray) -> Metrics:
+def mcnemar(answers: NDArray, others: NDArray, y: NDArray) -> Metrics:
     """Which of two classifiers is wrong where the other is right, and McNemar's exact test of that.
 
     Args:
@@ -61,12 +61,12 @@ def against(answers: NDArray, others: NDArray, y: NDArray) -> Metrics:
 def steps(
     said: Mapping[str, NDArray], votes: NDArray, chosen: Mapping[str, float], y: NDArray
 ) -> dict[str, list[Any]]:
-    """The error of each step from kNN on shifted copies to the machine, as columns.
+    """The error of each step from kNN on shifted copies to the SVM, as columns.
 
     Args:
-        said: The answers for the test images, as :mod:`stages.strokes.train_machine` writes them.
+        said: The answers for the test images, as :mod:`stages.strokes.train_svm` writes them.
         votes: (n,), those of the kNN classifier.
-        chosen: The parameters of the machine. A step that adds nothing is left out.
+        chosen: The parameters of the SVM. A step that adds nothing is left out.
         y: (n,), the truth.
     """
     answers = {"kNN on shifted copies": votes}
@@ -88,7 +88,7 @@ def main(
     """Write the metrics, the error of each step and candidate, and the images still wrong.
 
     Args:
-        chosen: The folder that :mod:`stages.strokes.choose_machine` writes.
+        chosen: The folder that :mod:`stages.strokes.choose_svm` writes.
         test: The folder of the test set.
         classes: The names of the classes.
         model: The folder of the model, with its ``predictions.npz``.
@@ -105,14 +105,14 @@ def main(
         metrics,
         {
             "test_error": error(answers, y),
-            "against_knn_augmented": against(answers, votes["predictions"], y),
+            "against_knn_augmented": mcnemar(answers, votes["predictions"], y),
             **best,
         },
     )
     write_csv(plots / "strokes_steps.csv", steps(said, votes["predictions"], best, y))
     write_csv(plots / "strokes_grid.csv", load_group(chosen / "grid.npz"))
     names = json.loads(classes.read_text(encoding="utf-8"))["names"]
-    rows = np.flatnonzero(answers != y)[:MOST_PICTURES]
+    rows = np.flatnonzero(answers != y)[:MAX_PICTURES]
     titles = [f"{names[str(y[row])]}, not {names[str(answers[row])]}" for row in rows]
     # Whole lines, and a blank one where nothing is wrong.
     blank = -len(rows) % COLUMNS if len(rows) else COLUMNS
