@@ -232,8 +232,8 @@ class Forest(Section):
 class Svc(Section):
     """sklearn.svm.SVC."""
 
-    C: Annotated[float, Field(ge=1e-12, allow_inf_nan=False)]
-    """The inverse of the regularisation's strength."""
+    C: Annotated[float, Field(ge=1e-12, le=1e6)]
+    """The inverse of the regularisation's strength: above, libsvm may never end."""
     gamma: Gamma
     """The coefficient of the RBF kernel: scale, auto or a number above 0."""
     multiclass: Literal["one_vs_one"]

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from tests.support.clone import Clone
 from tests.support.dag import NAMES, declared, outs, parameters, stages
 
-# It holds no code.
-PACKAGE = "stages/__init__.py"
+# They hold no code but a call.
+PACKAGE = {"stages/__init__.py", "stages/__main__.py"}
 # What makes every stage wait for the checks, and git keep an empty folder.
 UNREAD = {
     *("data/params.checked", "data/data.checked"),
@@ -76,7 +76,7 @@ def used(clone: Clone, stage: PipelineStage) -> dict[str, set[str]]:
         name = str(path)
         if kind == "param" and name in PARAMETER_FILES:
             found[kind] |= leaves(clone, name, what[1])
-        elif kind != "param" and name not in PARAMETER_FILES | {PACKAGE}:
+        elif kind != "param" and name not in PARAMETER_FILES | PACKAGE:
             found[kind].add(name)
     return found
 
@@ -127,7 +127,7 @@ def unread(clone: Clone) -> set[str]:
         declared_files = set().union(*(files(clone, path) - UNREAD for path in folders))
         inside |= declared_files
         read |= declared_files & used(clone, stage)["read"]
-    return inside - read - PARAMETER_FILES - {PACKAGE}
+    return inside - read - PARAMETER_FILES - PACKAGE
 
 
 def test_every_file_of_a_declared_folder_is_read(clone: Clone) -> None:

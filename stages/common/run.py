@@ -1,0 +1,87 @@
+"""Run one stage: ``python -m stages data.split --params params.yaml ...``.
+
+Calls ``main`` of ``stages/data/split.py`` with the options as its arguments, in an environment
+that :mod:`stages.common.process_environment` has cleaned, guarded by :mod:`stages.common.guard`. A
+user's mistake and a full disk are told in one line, Ctrl-C stops at once, and a bug keeps its
+traceback.
+"""
+
+import errno
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from stages.common.errors import UserError
+from stages.common.guard import Guard
+from stages.common.process_environment import clean_environment, end_with_dvc
+
+STAGES = Path(__file__).parent.parent
+
+
+def is_stage(path: Path) -> bool:
+    """Whether a module is a stage, which defines ``main``."""
+    return path.is_file() and b"\ndef main(" in path.read_bytes()
+
+
+def names() -> list[str]:
+    """The names of all stages."""
+    modules = (path for path in sorted(STAGES.rglob("[!_]*.py")) if is_stage(path))
+    return [".".join(path.relative_to(STAGES).with_suffix("").parts) for path in modules]
+
+
+def is_name(name: str) -> bool:
+    """Whether ``name`` is one of :func:`names`, without looking at all of them."""
+    parts = name.split(".")
+    return all(map(str.isidentifier, parts)) and is_stage(
+        STAGES.joinpath(*parts).with_suffix(".py")
+    )
+
+
+def run(stage: str, arguments: list[str]) -> None:
+    """Run ``main`` of a stage's module with command-line ``arguments``.
+
+    Raises:
+        UserError: A mistake of the user's; for example, Python imports another checkout's stages.
+    """
+    end_with_dvc()
+    if Path.cwd() != STAGES.resolve().parent:
+        raise UserError(f"{STAGES.parent} has these stages: run them there, without PYTHONSAFEPATH")
+    clean_environment()
+    guard = Guard(stage, arguments)
+    try:
+        main = import_module(f"stages.{stage}").main
+        guard.check_libraries()
+        import_module("tyro").cli(main, prog=f"python -m stages {stage}", args=arguments)
+        guard.check_libraries()
+        guard.check_unchanged()
+    finally:
+        guard.check_refused()
+
+
+def end(message: str, status: int) -> NoReturn:
+    """End at once: threads that still fit a model would be waited for."""
+    print(message, end="\n" if message else "", file=sys.stderr, flush=True)
+    os._exit(status)
+
+
+def start() -> None:
+    """Run the stage that the command line names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if not is_name(name):
+        sys.exit(f"usage: python -m stages STAGE ..., where STAGE is {' | '.join(names())}")
+    try:
+        run(name, sys.argv[2:])
+    except KeyboardInterrupt:
+        end("", 130)
+    except UserError as error:
+        end(str(error), 1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("stages"):
+            raise
+        end(f"{error}, which another Python has: . .venv/bin/activate, or make repro", 1)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        end(f"{name}: the disk is full: {error}", 1)
