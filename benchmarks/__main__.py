@@ -138,7 +138,7 @@ def augmented(mnist: Mnist) -> None:
     classifier.fit(np.concatenate(images), np.tile(mnist.y, 5)).predict(mnist.X_test)
 
 
-DETECTOR = ["label", "fit@binary_sgd"]
+DETECTOR = ["label", "fit@binary_sgd", "fit@binary_sgd_shuffled"]
 # Cell, what it does, the notebook's way, and the stages that answer it. A stage that answers
 # several cells is named with each, and counted once; cells of the same stages stand together.
 CELLS: list[tuple[str, str, Callable[[Mnist], Any], list[str]]] = [

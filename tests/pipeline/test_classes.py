@@ -181,7 +181,7 @@ def test_figures_are_right_whatever_the_classes(ran: Ran) -> None:
     reports = metrics(folder)
     # Each accuracy, from what the models said.
     for model in ("sgd", "svc", "ovr_svc"):
-        said = np.load(folder / "data" / "models" / f"digits_{model}" / "predictions.npz")
+        said = np.load(folder / f"data/models/digits/{model}/predictions.npz")
         assert set(said["predictions"]) <= set(known)
         right = np.mean(said["predictions"] == test)
         assert reports[f"digits/{model}.json"]["test_accuracy"] == pytest.approx(right, abs=1e-9)

@@ -111,7 +111,7 @@ def test_a_full_disk_is_told_and_does_no_harm(
     clone: Clone, small_disk: Path, tmp_path: Path, thorough: bool
 ) -> None:
     disturbed = Clone.of(clone.folder, small_disk, tmp_path)
-    megabytes, told = 2, Counter[str]()
+    megabytes, told = 4, Counter[str]()
     while (done := disturbed.dvc("repro", *targets(thorough), check=False)).returncode:
         assert "Traceback" not in done.stderr
         lines = re.findall(r"^.*(?:disk is full|[Nn]o space left).*$", done.stderr, re.M)
