@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Of a remote that cannot list its files, as HTTP, no runs are to be had, but outputs are.
 repro: .venv
-	@! .venv/bin/dvc config core.remote > /dev/null 2>&1 \
+	@! .venv/bin/dvc remote default > /dev/null 2>&1 \
 		|| .venv/bin/dvc pull --run-cache --allow-missing || .venv/bin/dvc pull --allow-missing \
 		|| echo "What could not be pulled is computed."
 	.venv/bin/dvc repro

@@ -141,6 +141,10 @@ def test_a_clone_that_pulls_runs_nothing(shared: Shared, tmp_path: Path, kind: s
     assert student.reports() == shared.edited != shared.teacher.reports()
 
 
+def test_without_a_default_remote_nothing_is_asked_for(clone: Clone) -> None:
+    assert "pull" not in clone.make("repro")
+
+
 def use(clone: Clone, url: str) -> None:
     """Set the default remote."""
     clone.dvc("remote", "add", "--quiet", "--force", "--default", "class", url)
