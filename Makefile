@@ -49,7 +49,7 @@ notebook: .venv
 
 .venv:
 	@if [ -L .venv ] || [ -f .venv ]; then echo ".venv is a link or a file: remove it, and make builds one of its own" >&2; exit 1; fi
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Digitline needs Python 3.11 to 3.14; name one: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Digitline needs Python 3.11 to 3.13 (nobody has tried 3.14); name one: make PYTHON=python3.12 ...")'
 	@git rev-parse --git-dir > /dev/null || { echo "Digitline needs git, and a clone of its repository: DVC works in no ZIP of it"; exit 1; }
 	@$(PYTHON) tools/install.py
 

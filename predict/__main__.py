@@ -77,7 +77,7 @@ def main(
     drawings = [out]
     if len(files) > 1:
         drawings = [out.with_stem(f"{out.stem}-{number}") for number in range(1, len(files) + 1)]
-    check_apart(drawings, (*files, *made(root)))
+    check_apart(drawings, (*files, *made(root), root / "dvc.lock", root / "dvc.yaml"))
     classifier = Classifier(root)
     found, mistakes = [], []
     for path, drawing in zip(files, drawings, strict=True):

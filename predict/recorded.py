@@ -16,10 +16,14 @@ REPOSITORY = Path(__file__).parent.parent
 
 
 class Stage(NamedTuple):
-    """What ``dvc.lock`` records of a stage: the MD5 of what it has read and written, by path."""
+    """What ``dvc.lock`` records of a stage.
+
+    The MD5 of what it has read and written, by path, and its parameters, by file and key.
+    """
 
     read: dict[str, str]
     written: dict[str, str]
+    params: dict[str, str]
 
 
 def read_yaml(path: Path, remedy: str) -> Any:
@@ -55,13 +59,21 @@ def recorded_stages(root: Path) -> dict[str, Stage]:
     Raises:
         UserError: One of the two files is not there, or cannot be read.
     """
-    lock, known = root / "dvc.lock", read_pipeline(root)["stages"]
+    lock, pipeline = root / "dvc.lock", read_pipeline(root)
     content = read_yaml(lock, "make repro")
     try:
         return {
-            name: Stage(*(_by_path(stage.get(key, ())) for key in ("deps", "outs")))
+            name: Stage(
+                _by_path(stage.get("deps", ())),
+                _by_path(stage.get("outs", ())),
+                {
+                    f"{key} of {file}": repr(value)
+                    for file, values in stage.get("params", {}).items()
+                    for key, value in values.items()
+                },
+            )
             for name, stage in content["stages"].items()
-            if name.partition("@")[0] in known
+            if name.partition("@")[0] in pipeline["stages"]
         }
     except (AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{lock} is damaged: make verify, then make repro") from error
@@ -102,7 +114,7 @@ def check_of_one_run(root: Path, files: Iterable[Path], code: Iterable[Path] = (
         for name in [maker[out] for out in outs]:
             if name not in used:
                 used.add(name)
-                for other, md5 in (*stages[name].read.items(), *stages[name].written.items()):
+                for other, md5 in (pair for of in stages[name] for pair in of.items()):
                     if recorded.setdefault(other, md5) != md5:
                         raise UserError(f"{lock} is of two runs, with two {other}: make repro")
                 todo += stages[name].read

@@ -165,7 +165,7 @@ class CrossValidate(Section):
 
     n_folds: NFolds
     shuffle_seed: Seed
-    """For the one cut that shuffles the images first."""
+    """For the one split that shuffles the images first."""
 
 
 class Decision(Section):

@@ -75,7 +75,7 @@ def main() -> bool:
         try:
             build(file.fileno())
             STAMP.write_text(wanted(), encoding="ascii")
-        except (subprocess.CalledProcessError, KeyboardInterrupt):
+        except (subprocess.CalledProcessError, OSError, KeyboardInterrupt):
             put_back()
             sys.exit("requirements.txt could not be installed: .venv is as it was")
         remove(OLD)

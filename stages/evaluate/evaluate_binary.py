@@ -196,29 +196,30 @@ def stacked(curves: Mapping[str, Columns]) -> Columns:
     }
 
 
-def main(params: Path, is_target: Path, models: Path, metrics: Path, plots: Path) -> None:
+def main(params: Path, is_target: Path, models: list[Path], metrics: Path, plots: Path) -> None:
     """Write the metrics of every detector, and the curves of those trained on all images.
 
     ``test_accuracy`` and ``first_digit`` are left out for the others: nothing was trained on all
     images that could be asked.
 
     Args:
-        params: The file of parameters, whose decision thresholds name the detectors.
+        params: The file of parameters, which has a decision threshold for each detector.
         is_target: The folder of the labels, ``train.npy`` and ``test.npy``.
-        models: A folder a detector, with its ``out_of_fold.npz``, and ``predictions.npz`` if it
-            was trained on all images.
+        models: The folders of the detectors, with ``out_of_fold.npz``, and ``predictions.npz``
+            where it was trained on all images.
         metrics: The folder to write, a file a detector.
         plots: The folder of ``roc.csv`` and ``precision_recall.csv``.
     """
     thresholds = read(params, "binary.thresholds")
     y, y_test = load(is_target / "train.npy"), load(is_target / "test.npy")
     rocs, precision_recalls = {}, {}
-    for model, decision in thresholds["decision"].items():
-        group = load_group(models / model / "out_of_fold.npz")
+    for folder in models:
+        model, group = folder.name, load_group(folder / "out_of_fold.npz")
+        decision = thresholds["decision"][model]
         report: Any = dict(
             binary_metrics(y, group["scores"], group["folds"], decision, thresholds["precision"])
         )
-        if (path := models / model / "predictions.npz").exists():
+        if (path := folder / "predictions.npz").exists():
             answers = load_group(path)
             report["test_accuracy"] = np.mean(answers["predictions"] == y_test)
             report["first_digit"] = first_digit_metrics(

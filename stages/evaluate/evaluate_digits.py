@@ -47,7 +47,7 @@ def trained(y_test: NDArray[np.uint8], answers: Mapping[str, NDArray]) -> Metric
     }
 
 
-def main(train: Path, test: Path, models: Path, metrics: Path) -> None:
+def main(train: Path, test: Path, models: list[Path], metrics: Path) -> None:
     """Write the metrics of every model, a file each.
 
     The notebook cross-validates ``sgd_scaled`` without training it, and trains the SVCs without
@@ -56,12 +56,12 @@ def main(train: Path, test: Path, models: Path, metrics: Path) -> None:
     Args:
         train: The folder of the training set.
         test: That of the test set.
-        models: A folder a model: ``predictions.npz``, of the test images, ``out_of_fold.npz``, of
-            the training images, or both.
+        models: The folders of the models: ``predictions.npz``, of the test images,
+            ``out_of_fold.npz``, of the training images, or both.
         metrics: The folder to write.
     """
     y, y_test = load_set(train)[1], load_set(test)[1]
-    for folder in sorted(models.iterdir()):
+    for folder in models:
         report: Metrics = {}
         if (path := folder / "predictions.npz").exists():
             report = {**report, **trained(y_test, load_group(path))}

@@ -41,7 +41,8 @@ def main(
     figures: Path,
     summary_figures: Path,
     charts: Path,
-    models: Path,
+    linear_models: dict[str, Path],
+    saved: dict[str, Path],
     pages: Path,
     vega: Path,
     notebook: Path,
@@ -61,7 +62,9 @@ def main(
         figures: The notebook's figures.
         summary_figures: The keys of those that runs are compared by.
         charts: The folder of the Vega-Lite templates.
-        models: That of the models, of which the card is about those with a ``model.skops``.
+        linear_models: ``digits`` and ``detector``: what :func:`stages.models.fit.predictions`
+            returns for them.
+        saved: The models that the card is about.
         pages: The folder of the templates.
         vega: Vega's JavaScript.
         notebook: The CSV file to write, the notebook's figures beside this run's.
@@ -95,14 +98,10 @@ def main(
         charts=tree(charts),
         plots=results.plots,
         pictures={path.stem: picture(path) for path in sorted(pictures.glob("[!.]*.png"))},
-        linear={
-            "digits": linear(models / "digits" / "sgd" / "predictions.npz"),
-            "detector": linear(models / "binary" / "sgd" / "predictions.npz"),
-        },
+        linear={name: linear(path) for name, path in linear_models.items()},
     )
     page.write_text(html, encoding="utf-8")
     versions = {library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")}
-    saved = {"_".join(path.parts[-3:-1]): path for path in sorted(models.glob("*/*/model.skops"))}
     markdown = card(
         pages / "model_card", known["names"], results.plots, saved, versions=versions, **shown
     )

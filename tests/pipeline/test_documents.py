@@ -41,6 +41,14 @@ def test_the_experiments_shown_are_of_this_summary_and_these_parameters() -> Non
     ]
 
 
+def test_the_summary_has_every_figure_that_it_is_asked_for() -> None:
+    asked = YAML(typ="safe").load(ROOT / "stages" / "report" / "summary.yaml")
+    summary = json.loads((ROOT / "reports" / "metrics" / "summary.json").read_text())
+    assert {model: set(of) for model, of in summary.items()} == {
+        model: set(of) for model, of in asked.items()
+    }
+
+
 def test_the_speed_table_is_what_the_benchmark_printed() -> None:
     rows = [
         line

@@ -86,7 +86,7 @@ STAGES: dict[str, tuple[list[str], list[str]]] = {
         ["data/models/digits/strokes"],
     ),
 }
-Lock = dict[str, dict[str, list[dict[str, str]]]]
+Lock = dict[str, dict[str, Any]]
 
 
 def dvc_md5(path: Path) -> str:
@@ -494,6 +494,26 @@ def test_what_it_was_made_of_is_of_one_run(copied: Path) -> None:
             else:
                 assert re.search("dvc.lock is of two runs|not what dvc.lock", refusal(copied)), name
             entry["md5"] = own
+
+
+def test_parameters_and_libraries_are_those_of_one_run(copied: Path) -> None:
+    lock = lock_of(copied)
+    for name in ("extract_features", "train_svm", "label"):
+        lock[name]["params"] = {"params.yaml": {"strokes": {"C": 10}}, "pins": {"numpy": "1"}}
+    write_lock(copied, lock)
+    assert Classifier(copied)
+    for file, key in (("params.yaml", "strokes"), ("pins", "numpy")):
+        for name, is_behind in (("train_svm", True), ("label", False)):
+            own = lock[name]["params"][file][key]
+            lock[name]["params"] = {**lock[name]["params"], file: {key: "other"}}
+            write_lock(copied, lock)
+            if is_behind:
+                assert refusal(copied).endswith(
+                    f"of two runs, with two {key} of {file}: make repro"
+                )
+            else:
+                assert Classifier(copied)
+            lock[name]["params"] = {**lock[name]["params"], file: {key: own}}
 
 
 def test_other_data_of_the_same_sizes_split_alone(copied: Path) -> None:

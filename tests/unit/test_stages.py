@@ -175,7 +175,11 @@ def test_models_of_all_classes_are_worth_what_scikit_learn_says(
             n_problems=np.array(45 * n),
         )
     metrics = {model: tmp_path / f"{model}.json" for model in ("both", "scored", "trained")}
-    evaluate_digits.main(train, held_out, tmp_path / "models", tmp_path)
+    # Of another branch, say, and not asked for.
+    write("models/other/predictions.npz", predictions=y_test)
+    folders = [tmp_path / "models" / model for model in metrics]
+    evaluate_digits.main(train, held_out, folders, tmp_path)
+    assert not (tmp_path / "other.json").exists()
     for model, path in metrics.items():
         found = in_json(path)
         assert ("accuracy" in found) == (model in scored)
@@ -213,8 +217,8 @@ def test_detectors_are_evaluated_at_their_own_thresholds(
     write("models/two/predictions.npz", first_scores=np.array([1.5]), predictions=said)
     metrics = {model: tmp_path / f"{model}.json" for model in ("one", "two")}
     roc, curve = tmp_path / "roc.csv", tmp_path / "precision_recall.csv"
-    folders = tmp_path / "is_target", tmp_path / "models", tmp_path, tmp_path
-    evaluate_binary.main(params, *folders)
+    folders = [tmp_path / "models" / model for model in metrics]
+    evaluate_binary.main(params, tmp_path / "is_target", folders, tmp_path, tmp_path)
     for model, path in metrics.items():
         found, threshold = in_json(path), thresholds["decision"][model]  # type: ignore[index]
         expected = evaluate_binary.binary_metrics(y, scores[model], folds, threshold, 0.6)
