@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -135,6 +136,24 @@ def test_what_editors_and_file_managers_leave_runs_nothing(clone: Clone) -> None
     finally:
         for path in left:
             path.unlink()
+
+
+def test_what_another_branch_has_made_runs_nothing(clone: Clone) -> None:
+    """``data/`` keeps outputs of stages that this branch has not."""
+    left = [clone.folder / "data" / "metrics" / "other.json"]
+    for kind in ("binary", "digits"):
+        model = clone.folder / "data" / "models" / kind / "other"
+        shutil.copytree(model.with_name("sgd"), model)
+        left.append(model)
+    left[0].write_text("{}")
+    try:
+        assert clone.repro() == set()
+        for stage in ("evaluate_binary", "evaluate_digits", "report"):
+            clone.dvc("repro", "--single-item", "--force", stage)
+        assert clone.run("git", "status", "--porcelain") == ""
+    finally:
+        for path in left:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @pytest.mark.parametrize("library", ["matplotlib", "numba", "pillow", "scipy"])
