@@ -36,9 +36,21 @@ def test_the_experiments_shown_are_of_this_summary_and_these_parameters() -> Non
     assert {row[-1] for row in experiments} == set(values.split(","))
     summary = json.loads((ROOT / "reports" / "metrics" / "summary.json").read_text())
     figures = header[2:-1]
-    assert [float(shown) for shown in main[-1 - len(figures) : -1]] == [
-        value(summary, figure) for figure in figures
-    ]
+    expected = [value(summary, figure) for figure in figures]
+    for row in (workspace, main):
+        found = [float(cell) for cell in row[-1 - len(figures) : -1]]
+        # DVC shows five digits.
+        assert found == pytest.approx(expected, abs=5e-6)
+    assert all(len(row) == len(experiments[0]) for row in experiments)
+
+
+def test_the_sample_shown_is_beside_this_summary() -> None:
+    lines = (ROOT / "README.md").read_text().split("$ dvc metrics diff main\n")[1].split("...")[0]
+    summary = json.loads((ROOT / "reports" / "metrics" / "summary.json").read_text())
+    for path, figure, main, sample, change in (line.split() for line in lines.splitlines()[1:]):
+        assert (ROOT / path).is_file()
+        assert float(main) == pytest.approx(value(summary, figure), abs=5e-6)
+        assert float(sample) - float(main) == pytest.approx(float(change), abs=1.5e-5)
 
 
 def test_the_summary_has_every_figure_that_it_is_asked_for() -> None:
