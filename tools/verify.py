@@ -29,6 +29,9 @@ def is_damaged(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "md5").hexdigest()
+    except PermissionError:
+        # Another user's, in a shared cache: nobody knows what is in it.
+        return False
     except OSError:
         return True
     return digest != path.parent.name + path.name.removesuffix(".dir")

@@ -5,13 +5,14 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc.lock import LockError
 from dvc.repo import Repo
 
 from tests.support.clone import md5
-from tools.verify import main
+from tools.verify import is_damaged, main
 
 # A file, and a folder with a folder in it.
 STAGE = """
@@ -252,3 +253,14 @@ def test_a_damaged_run_is_removed(
     main()
     assert capsys.readouterr().out == ""
     assert is_whole(made)
+
+
+@pytest.mark.parametrize(("number", "damaged"), [(errno.EACCES, False), (errno.EIO, True)])
+def test_what_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, damaged: bool
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert is_damaged(tmp_path / "ab" / "cd") == damaged
