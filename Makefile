@@ -18,10 +18,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Of a remote that cannot list its files, as HTTP, no runs are to be had, but outputs are.
 repro: .venv
-	@! .venv/bin/dvc remote default > /dev/null 2>&1 \
-		|| .venv/bin/dvc pull --run-cache --allow-missing || .venv/bin/dvc pull --allow-missing \
-		|| echo "What could not be pulled is computed."
-	.venv/bin/dvc repro
+	@if ! .venv/bin/dvc remote default > /dev/null 2>&1; then .venv/bin/dvc repro; \
+	elif .venv/bin/dvc pull --run-cache --allow-missing || .venv/bin/dvc pull --allow-missing; \
+	then .venv/bin/dvc repro --pull; \
+	else echo "Nothing could be pulled: all is computed."; .venv/bin/dvc repro; fi
 
 test: .venv
 	.venv/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder

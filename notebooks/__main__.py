@@ -50,7 +50,8 @@ def edited(path: Path) -> str:
     """The text of a notebook that was edited as an ``.ipynb``, as a text, or not at all.
 
     Raises:
-        UserError: Both were edited, and differ; or the ``.ipynb`` is none.
+        UserError: Both were edited, and differ; or the ``.ipynb`` is none, or has a picture in a
+            cell.
     """
     text = path.with_suffix(".py")
     if not path.exists():
@@ -59,6 +60,8 @@ def edited(path: Path) -> str:
         notebook = jupytext.read(path)
     except NotJSONError as error:
         raise UserError(f"{path.name} is no notebook: deleted, it is made of its text") from error
+    if any(cell.get("attachments") for cell in notebook.cells):
+        raise UserError(f"{path.name} has a picture in a cell, which {text.name} cannot hold")
     if text.exists():
         content, synced = text.read_text(encoding="utf-8"), notebook.metadata.get("synced")
         ours, theirs = digest(notebook), digest(jupytext.reads(content, fmt="py:percent"))

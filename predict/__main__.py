@@ -22,6 +22,8 @@ from predict.find import Digit, find_digits, mnist_form, read_picture
 from stages.common.errors import UserError
 from stages.common.process_environment import check_cores
 
+PNG = b"\x89PNG\r\n\x1a\n"
+
 
 def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, Any]:
     """The same for a program; the digit's place as shares of the picture's width and height."""
@@ -41,13 +43,17 @@ def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, An
     }
 
 
-def check_apart(drawings: list[Path], inputs: Iterable[Path]) -> None:
-    """Raise :class:`UserError` if one of ``drawings`` is one of ``inputs``, by whatever name."""
+def check_drawings(drawings: list[Path], inputs: Iterable[Path]) -> None:
+    """Raise :class:`UserError` if a drawing would replace one of ``inputs``, or no picture."""
     for drawing, path in product(drawings, inputs):
         # What is not there is not lost.
         with suppress(OSError):
             if drawing.samefile(path):
                 raise UserError(f"{path} would be drawn over: name another file by --out")
+    for drawing in drawings:
+        with suppress(OSError):
+            if drawing.is_file() and not drawing.read_bytes().startswith(PNG):
+                raise UserError(f"{drawing} is no PNG, and is not drawn over")
 
 
 def main(
@@ -77,7 +83,7 @@ def main(
     drawings = [out]
     if len(files) > 1:
         drawings = [out.with_stem(f"{out.stem}-{number}") for number in range(1, len(files) + 1)]
-    check_apart(drawings, (*files, *made(root), root / "dvc.lock", root / "dvc.yaml"))
+    check_drawings(drawings, (*files, *made(root)))
     classifier = Classifier(root)
     found, mistakes = [], []
     for path, drawing in zip(files, drawings, strict=True):

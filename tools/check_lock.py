@@ -19,6 +19,8 @@ def main() -> None:
                 for stage in graph
                 # Its edges lead from a stage to those that it depends on.
                 if stage.changed(allow_missing=True, upstream=list(graph.successors(stage)))
+                # What git keeps is nowhere else.
+                or not all(out.use_cache or out.exists for out in stage.outs)
             ]
     except DvcException as error:
         sys.exit(str(error))

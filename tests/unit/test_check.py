@@ -15,6 +15,7 @@ PIPELINE = """
 stages:
   one: {cmd: cp a b, deps: [a], outs: [b]}
   two: {cmd: cp b c, deps: [b], outs: [c]}
+  kept: {cmd: echo 1 > d, metrics: [d: {cache: false}]}
 """
 
 
@@ -55,6 +56,13 @@ def test_it_passes_where_nothing_would_run(folder: Path) -> None:
     shutil.rmtree(folder / ".dvc" / "cache")
     done = check(folder)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_result_that_git_keeps_is_there(folder: Path) -> None:
+    (folder / "d").unlink()
+    done = check(folder)
+    assert done.returncode
+    assert "dvc repro would run kept" in done.stderr
 
 
 def test_it_names_the_stages_that_would_run(folder: Path) -> None:

@@ -1,9 +1,10 @@
 """compare: a file of either revision that cannot be read is told, and is not taken for none."""
 
+import logging
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         git("commit", "--message", "All")
         Path("m.json").write_text('{"m": 3}')
     return folder
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """As the command, which has no use for what DVC warns of."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

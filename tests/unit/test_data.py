@@ -86,9 +86,9 @@ def test_all_mistakes_are_told(tmp_path: Path) -> None:
     params["split"]["n_train"], params["binary"]["target"] = 30, 5
     params["errors"]["pair"] = [9, 20]
     YAML().dump(params, tmp_path / "params.yaml")
-    np.save(tmp_path / "labels.npy", LABELS)
+    save_set(tmp_path, LABELS, LABELS)
     (tmp_path / "source.json").write_text(json.dumps(SOURCE))
-    names = "params.yaml", "labels.npy", "source.json", "checked", "classes.json"
+    names = "params.yaml", "", "checked", "classes.json"
     with pytest.raises(UserError) as error:
         check_data.main(*(tmp_path / name for name in names))
     lines = str(error.value).splitlines()
@@ -316,9 +316,10 @@ def test_of_a_source_without_names_a_class_is_called_by_its_label(tmp_path: Path
     params = YAML(typ="safe").load(ROOT / "params.yaml")
     params["data"]["classes"], params["split"]["n_train"] = "auto", 4000
     YAML().dump(params, tmp_path / "params.yaml")
-    np.save(tmp_path / "labels.npy", np.arange(5000, dtype=np.uint16).astype(np.uint8) % 10)
+    labels = np.arange(5000, dtype=np.uint16).astype(np.uint8) % 10
+    save_set(tmp_path, labels, labels)
     (tmp_path / "source.json").write_text(json.dumps(SOURCE))
-    names = "params.yaml", "labels.npy", "source.json", "checked", "classes.json"
+    names = "params.yaml", "", "checked", "classes.json"
     check_data.main(*(tmp_path / name for name in names))
     found = json.loads((tmp_path / "classes.json").read_text())
     assert found == {"noun": "digit", "names": {str(i): str(i) for i in range(10)}}

@@ -715,6 +715,20 @@ def test_what_is_read_is_not_drawn_over(
         assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml", "notes.txt", "stages.py", "empty"])
+def test_a_file_that_is_no_drawing_is_not_drawn_over(
+    tmp_path: Path, copied: Path, whole: NDArray[np.uint8], name: str
+) -> None:
+    picture, out = save_page(tmp_path / "page.png", page(whole[:1], 1)), copied / name
+    if not out.exists():
+        out.write_text("mine" if name != "empty" else "")
+    before = out.read_bytes()
+    with pytest.raises(UserError) as caught:
+        main((picture,), out=out, root=copied)
+    assert str(caught.value) == f"{out} is no PNG, and is not drawn over"
+    assert out.read_bytes() == before
+
+
 def test_a_numbered_drawing_is_none_of_the_pictures(
     tmp_path: Path, root: Path, whole: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -182,3 +182,15 @@ def test_a_file_that_is_no_notebook_is_told(path: Path, content: str) -> None:
     with pytest.raises(UserError, match=r"a\.ipynb is no notebook"):
         sync(path)
     assert path.read_text() == content
+
+
+def test_a_picture_in_a_cell_is_not_lost(path: Path) -> None:
+    notebook = jupytext.read(path)
+    (cell,) = jupytext.reads("# %% [markdown]\n# ![x](attachment:x.png)", fmt="py:percent").cells
+    cell["attachments"] = {"x.png": {"image/png": "iVBORw0KGgo="}}
+    notebook.cells.append(cell)
+    jupytext.write(notebook, path)
+    before = path.read_bytes(), path.with_suffix(".py").read_bytes()
+    with pytest.raises(UserError, match=r"^a\.ipynb has a picture in a cell, which a\.py cannot"):
+        sync(path)
+    assert (path.read_bytes(), path.with_suffix(".py").read_bytes()) == before
