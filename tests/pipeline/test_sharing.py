@@ -91,7 +91,7 @@ def shell(clone: Clone, *commands: str) -> set[str]:
 class Shared(NamedTuple):
     """Remotes that have been set up by the lines of docs/sharing.md, and pushed to.
 
-    The teacher has computed what is committed, then an edit, and has undone it before pushing.
+    The teacher has computed and pushed an edit, then what is committed.
     """
 
     teacher: Clone
@@ -118,8 +118,13 @@ def shared(clone: Clone, store: str, tmp_path_factory: pytest.TempPathFactory) -
     add_folder, push, repro = lines("A folder", **here)
     serve, *http = lines("HTTP: a class reads, and only the teacher writes", **here)
     *add_s3, push_s3 = lines("S3, and what is compatible", **{"https://s3.example.org": store})
-    for commands in ([add_folder, push], [*add_s3, push_s3]):
-        shell(teacher, *commands)
+    for *add, push_there in ([add_folder, push], [*add_s3, push_s3]):
+        teacher.edit(**EDIT)
+        assert teacher.repro() == set()
+        shell(teacher, *add, push_there)
+        teacher.run("git", "checkout", "--quiet", "--", ".", ":!.dvc")
+        teacher.dvc("checkout")
+        shell(teacher, push_there)
         teacher.undo()
     with serving(*shlex.split(serve), port=int(port)):
         student = {"folder": [add_folder, repro], "HTTP": http, "S3": [*add_s3, repro]}
