@@ -1,7 +1,7 @@
 """Stage evaluate_neighbors: the grid, and what its winner says of the test set (Exercises 1, 2)."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,11 +80,10 @@ def main(
         curve: The CSV file to write.
     """
     results = load_group(grid)
-    measured = grid_metrics(results)
+    measured: Any = grid_metrics(results)
     write_metrics(metrics, measured)
     write_csv(curve, {name: results[name] for name in ("n_neighbors", "weights", "mean", "std")})
-    best = results["rank"].argmin()
-    n_neighbors, weights = int(results["n_neighbors"][best]), results["weights"][best]
+    n_neighbors, weights = (measured["best"][name] for name in ("n_neighbors", "weights"))
     for name, folder in (("knn", train), ("knn_augmented", augmented)):
         images, y = load_set(folder)
         found = load_group(neighbors / f"test_in_{folder.name}.npz")
