@@ -340,8 +340,8 @@ class Params(Section):
     strokes: Strokes
 
 
-def main(params: Path, checked: Path, schema: Path) -> None:
-    """Check ``params`` and write ``checked``, whose content never changes, and the schema.
+def main(params: Path, checked: Path, values: Path, schema: Path) -> None:
+    """Check ``params``; write ``checked``, whose content never changes, the values, and the schema.
 
     Raises:
         UserError: Values are missing, unknown, of another type or out of range: for each a line
@@ -353,8 +353,9 @@ def main(params: Path, checked: Path, schema: Path) -> None:
         raise UserError(f"DVC cannot work below a folder with a brace in its name: {Path.cwd()}")
     # First, so that an editor has it while the file is wrong.
     schema.write_text(json.dumps(Params.model_json_schema(), indent=2) + "\n", encoding="utf-8")
+    found = read(params, "")
     try:
-        Params.model_validate(read(params, ""), context={})
+        Params.model_validate(found, context={})
     except ValidationError as error:
         # First what is unknown: it may be the missing one, mistyped.
         errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
@@ -363,6 +364,7 @@ def main(params: Path, checked: Path, schema: Path) -> None:
         errors = [each for each in errors if each["loc"] not in parents]
         raise UserError("\n".join(f"{params}: {_line(each)}" for each in errors)) from None
     checked.write_text("params.yaml is valid\n", encoding="utf-8")
+    values.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def _line(error: Any) -> str:

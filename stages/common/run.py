@@ -7,17 +7,22 @@ traceback.
 """
 
 import errno
+import json
 import os
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from stages.common.errors import UserError
 from stages.common.guard import Guard
 from stages.common.process_environment import clean_environment, end_with_dvc
 
 STAGES = Path(__file__).parent.parent
+# What makes a value of a word of the command line, by the argument's type; else it is the word.
+VALUE: dict[Any, Callable[[str], Any]] = {Path: Path, list[Path]: Path, bool: json.loads}
 
 
 def is_stage(path: Path) -> bool:
@@ -39,6 +44,19 @@ def is_name(name: str) -> bool:
     )
 
 
+def options(main: Callable[..., None], prog: str, words: list[str]) -> dict[str, Any]:
+    """The arguments of ``main``, each from an option of its name: ``--train data/train``."""
+    parser = ArgumentParser(
+        prog, description=main.__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
+    for name, kind in main.__annotations__.items():
+        if name != "return":
+            option = f"--{name.replace('_', '-')}"
+            nargs = "+" if kind == list[Path] else None
+            parser.add_argument(option, required=True, type=VALUE.get(kind, str), nargs=nargs)
+    return vars(parser.parse_args(words))
+
+
 def run(stage: str, arguments: list[str]) -> None:
     """Run ``main`` of a stage's module with command-line ``arguments``.
 
@@ -53,7 +71,7 @@ def run(stage: str, arguments: list[str]) -> None:
     try:
         main = import_module(f"stages.{stage}").main
         guard.check_libraries()
-        import_module("tyro").cli(main, prog=f"python -m stages {stage}", args=arguments)
+        main(**options(main, f"python -m stages {stage}", arguments))
         guard.check_libraries()
         guard.check_unchanged()
     finally:

@@ -1,5 +1,6 @@
 """A fitted model as a file that loads without this repository, and holds no code."""
 
+import hashlib
 import json
 import sys
 from io import BytesIO
@@ -17,7 +18,9 @@ import skops.io  # noqa: E402
 
 
 def save_model(path: Path, model: BaseEstimator) -> None:
-    """Write a model for :func:`skops.io.load`; the same model gives the same bytes.
+    """Write a model for :func:`skops.io.load`, and beside it the SHA-256 of the file, as text.
+
+    The same model gives the same bytes.
 
     skops notes the time, names objects and arrays by their addresses in memory, and copies what
     lies there between the fields of a tree's nodes. Here all times are that of
@@ -44,3 +47,5 @@ def save_model(path: Path, model: BaseEstimator) -> None:
             array = np.load(BytesIO(dumped.read(name)))
             with archive.open(ZipInfo(number), "w") as file:
                 np.save(file, repack_fields(array))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".sha256").write_text(f"{digest}\n", encoding="utf-8")

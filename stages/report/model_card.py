@@ -4,7 +4,6 @@ The parts are those of Mitchell et al., Model Cards for Model Reporting, 2019:
 https://arxiv.org/abs/1810.03993.
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -73,7 +72,7 @@ def card(
         confusions=most_confused(plots["confusion"][1:], MAX_CONFUSIONS),
         paths={name: path.as_posix() for name, path in saved.items()},
         sha256={
-            name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in saved.items()
+            name: path.with_suffix(".sha256").read_text().strip() for name, path in saved.items()
         },
         **values,
     )

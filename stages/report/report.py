@@ -20,19 +20,19 @@ from stages.report.summary import summarise
 
 
 def linear(path: Path) -> dict[str, Any]:
-    """The linear model of a ``predictions.npz``, for JSON.
+    """The linear model of a folder ``path``, for JSON.
 
     Returns:
         ``weights``, a row of 784 a problem as base64 of little-endian double precision;
         ``intercepts``, one a problem.
     """
-    model = load_group(path)
+    model = load_group(path / "predictions.npz")
     weights = b64encode(model["weights"].astype("<f8").tobytes()).decode()
     return {"weights": weights, "intercepts": model["intercepts"].tolist()}
 
 
 def main(
-    params: Path,
+    values: Path,
     code: list[Path],
     classes: Path,
     metrics: Path,
@@ -41,8 +41,9 @@ def main(
     figures: Path,
     summary_figures: Path,
     charts: Path,
-    linear_models: dict[str, Path],
-    saved: dict[str, Path],
+    linear_digits: Path,
+    linear_detector: Path,
+    saved: list[Path],
     pages: Path,
     vega: Path,
     notebook: Path,
@@ -53,7 +54,7 @@ def main(
     """Write the notebook's figures beside this run's, the summary, the page and the model card.
 
     Args:
-        params: The file of parameters.
+        values: The parameters, as check_params writes them.
         code: Files and folders of all code, of which the page has the digest.
         classes: The names of the classes.
         metrics: The folder of all that is measured.
@@ -62,9 +63,9 @@ def main(
         figures: The notebook's figures.
         summary_figures: The keys of those that runs are compared by.
         charts: The folder of the Vega-Lite templates.
-        linear_models: ``digits`` and ``detector``: what :func:`stages.models.fit.predictions`
-            returns for them.
-        saved: The models that the card is about.
+        linear_digits: The folder of the linear model of all classes.
+        linear_detector: That of the linear detector.
+        saved: Those of the models that the card is about.
         pages: The folder of the templates.
         vega: Vega's JavaScript.
         notebook: The CSV file to write, the notebook's figures beside this run's.
@@ -75,17 +76,17 @@ def main(
     Raises:
         UserError: A figure differs although data and parameters are the notebook's.
     """
-    values, known = read(params, ""), json.loads(classes.read_text(encoding="utf-8"))
+    params, known = (json.loads(path.read_text(encoding="utf-8")) for path in (values, classes))
     results = Results(
         tree(metrics), {path.stem: table(path) for path in sorted(plots.glob("[!.]*.csv"))}
     )
-    rows = list(compare(read(figures, ""), values, results))
+    rows = list(compare(read(figures, ""), params, results))
     with notebook.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
     write_metrics(summary, summarise(read(summary_figures, ""), results.metrics))
     shown = {
-        "params": values,
-        "made_of": {"code": digest_of_code(code), "params": digest_of_values(values)},
+        "params": params,
+        "made_of": {"code": digest_of_code(code), "params": digest_of_values(params)},
         "metrics": results.metrics,
     }
     html = render(
@@ -98,12 +99,13 @@ def main(
         charts=tree(charts),
         plots=results.plots,
         pictures={path.stem: picture(path) for path in sorted(pictures.glob("[!.]*.png"))},
-        linear={name: linear(path) for name, path in linear_models.items()},
+        linear={"digits": linear(linear_digits), "detector": linear(linear_detector)},
     )
     page.write_text(html, encoding="utf-8")
     versions = {library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")}
+    models = {f"{path.parent.name}_{path.name}": path / "model.skops" for path in saved}
     markdown = card(
-        pages / "model_card", known["names"], results.plots, saved, versions=versions, **shown
+        pages / "model_card", known["names"], results.plots, models, versions=versions, **shown
     )
     model_card.write_text(markdown, encoding="utf-8")
     if differing := [f"{row[0]} {row[1]}" for row in rows if row[-1] == "differs"]:

@@ -59,10 +59,11 @@ def main() -> None:
     report = settings()
     take_cores()
     import_module("stages.common.process_environment").clean_environment()
-    tyro = import_module("tyro")
+    options = import_module("stages.common.run").options
     for command in sys.stdin:
         _, _, _, stage, *arguments = command.split()
-        tyro.cli(import_module(f"stages.{stage}").main, args=arguments)
+        stage_main = import_module(f"stages.{stage}").main
+        stage_main(**options(stage_main, stage, arguments))
     print(json.dumps(report | machine()))
 
 

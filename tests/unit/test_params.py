@@ -15,6 +15,12 @@ from stages.common.params import read, unchanged_since_read
 from tests.support import ROOT
 
 yaml = YAML(typ="safe", pure=True)
+OUTS = ("checked", "values.json", "schema.json")
+
+
+def check(params: Path, folder: Path) -> None:
+    """Run the stage, whose outputs are in ``folder``."""
+    main(params, *(folder / name for name in OUTS))
 
 
 def edited(folder: Path, key: str, value: Any) -> Path:
@@ -34,8 +40,9 @@ def edited(folder: Path, key: str, value: Any) -> Path:
 
 
 def test_the_repositorys_params_are_valid(tmp_path: Path) -> None:
-    main(ROOT / "params.yaml", tmp_path / "checked", tmp_path / "schema.json")
+    check(ROOT / "params.yaml", tmp_path)
     assert (tmp_path / "checked").read_text() == "params.yaml is valid\n"
+    assert json.loads((tmp_path / "values.json").read_text()) == read(ROOT / "params.yaml", "")
 
 
 def test_every_value_is_read_as_it_stands() -> None:
@@ -99,7 +106,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
 ) -> None:
     path = edited(tmp_path, key, value)
     with pytest.raises(UserError) as error:
-        main(path, tmp_path / "checked", tmp_path / "schema.json")
+        check(path, tmp_path)
     line = str(error.value)
     assert "\n" not in line
     assert key in line
@@ -110,13 +117,13 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
 @pytest.mark.parametrize("key", ["binary.target", "grid", "augment.picture.pixels"])
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     with pytest.raises(UserError, match=f"{key} is missing$"):
-        main(edited(tmp_path, key, ...), tmp_path / "checked", tmp_path / "schema.json")
+        check(edited(tmp_path, key, ...), tmp_path)
 
 
 @pytest.mark.parametrize("key", ["colour", "binary.thresholds.recall"])
 def test_an_unknown_key_is_named(tmp_path: Path, key: str) -> None:
     with pytest.raises(UserError, match=f"{key} is not a known key$"):
-        main(edited(tmp_path, key, 1), tmp_path / "checked", tmp_path / "schema.json")
+        check(edited(tmp_path, key, 1), tmp_path)
 
 
 def test_all_mistakes_are_told_unknown_keys_first(tmp_path: Path) -> None:
@@ -130,7 +137,7 @@ def test_all_mistakes_are_told_unknown_keys_first(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     yaml.dump(params, path)
     with pytest.raises(UserError) as error:
-        main(path, tmp_path / "checked", tmp_path / "schema.json")
+        check(path, tmp_path)
     first, *others = str(error.value).splitlines()
     assert first == f"{path}: forest.n_estimator is not a known key"
     assert sorted(line.removeprefix(f"{path}: ") for line in others) == [
@@ -150,19 +157,18 @@ def test_a_missing_key_of_a_stage_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["grid.n_neighbors", "multilabel.n_neighbors"])
 def test_no_more_neighbors_than_are_kept(tmp_path: Path, key: str) -> None:
-    outs = tmp_path / "checked", tmp_path / "schema.json"
     for n, is_told in ((64, False), (65, True)):
         (tmp_path / str(n)).mkdir()
         path = edited(tmp_path / str(n), key, [3, n] if key.startswith("grid") else n)
         with pytest.raises(UserError, match=r"65, but .*k, 64$") if is_told else nullcontext():
-            main(path, *outs)
+            check(path, tmp_path)
 
 
 def test_what_is_not_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("data: [")
     with pytest.raises(UserError, match="not YAML") as error:
-        main(path, tmp_path / "checked", tmp_path / "schema.json")
+        check(path, tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -185,7 +191,7 @@ def test_odd_keys_and_odd_bytes_are_told_in_one_line(
     path = tmp_path / "params.yaml"
     path.write_bytes((ROOT / "params.yaml").read_bytes() + more)
     with pytest.raises(UserError) as error:
-        main(path, tmp_path / "checked", tmp_path / "schema.json")
+        check(path, tmp_path)
     assert told in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -199,11 +205,11 @@ def test_a_whole_number_is_one_value_however_it_is_written(tmp_path: Path) -> No
         values.append(read(path, "used"))
     assert repr(values[0]) == repr(values[1])
     assert values[0]["other"] == [0.5, True, "text"]
-    main(edited(tmp_path, "grid.n_folds", 3.0), tmp_path / "checked", tmp_path / "schema.json")
+    check(edited(tmp_path, "grid.n_folds", 3.0), tmp_path)
 
 
 def test_editors_have_the_same_schema(tmp_path: Path) -> None:
-    main(ROOT / "params.yaml", tmp_path / "checked", tmp_path / "schema.json")
+    check(ROOT / "params.yaml", tmp_path)
     schema = json.loads((tmp_path / "schema.json").read_text())
     assert schema == Params.model_json_schema()
     assert list(schema["properties"]) == list(yaml.load(ROOT / "params.yaml"))

@@ -20,7 +20,7 @@ def test_a_brace_is_refused_in_a_line(
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     with pytest.raises(UserError, match=r"^DVC cannot work below a folder with a brace"):
-        main(ROOT / "params.yaml", Path("checked"), Path("schema"))
+        main(ROOT / "params.yaml", *map(Path, ("checked", "values", "schema")))
 
 
 @pytest.mark.parametrize("name", ["a%s%(x)d", "'a\"", "a  b", "é日", "a\nb", "#[a]?*$HOME`"])
@@ -28,7 +28,7 @@ def test_any_other_name_will_do(name: str, tmp_path: Path, monkeypatch: pytest.M
     folder = tmp_path / name
     folder.mkdir()
     monkeypatch.chdir(folder)
-    main(ROOT / "params.yaml", Path("checked"), Path("schema"))
+    main(ROOT / "params.yaml", *map(Path, ("checked", "values", "schema")))
     assert keep(folder)
 
 
