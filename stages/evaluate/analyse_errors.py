@@ -1,6 +1,7 @@
 """Stage analyse_errors: which classes are taken for which (In 52-59)."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from stages.output.pictures import INCHES_PER_DIGIT, save_matrix, save_panels, s
 from stages.output.tables import write_csv
 
 EXAMPLES_A_SIDE = 3
+# Of still_wrong.png.
+MAX_PICTURES, COLUMNS, INCHES = 60, 8, 1.0
 
 
 def long_form(matrix: NDArray, classes: NDArray, name: str, diagonal: bool) -> dict[str, NDArray]:
@@ -33,24 +36,41 @@ def panel(
     return sheet(examples, n_columns)
 
 
+def still_wrong(
+    images: NDArray[np.uint8], y: NDArray, answers: NDArray, names: Mapping[str, str]
+) -> tuple[list[NDArray], list[str]]:
+    """The first images (n, 28, 28) that are classified wrongly, and what to write above each.
+
+    Whole lines of them, the rest blank; a blank line where nothing is wrong.
+    """
+    rows = np.flatnonzero(answers != y)[:MAX_PICTURES]
+    blank = -len(rows) % COLUMNS if len(rows) else COLUMNS
+    titles = [f"{names[str(y[row])]}, not {names[str(answers[row])]}" for row in rows]
+    return [*images[rows], *np.zeros((blank, 28, 28))], titles + [""] * blank
+
+
 def main(
     params: Path,
     train: Path,
+    test: Path,
     classes: Path,
     model: Path,
+    best: Path,
     plots: Path,
     pictures: Path,
 ) -> None:
     """Write the confusion matrix, its errors as shares of each class, and pictures of them.
 
     ``errors.png`` has a picture of each of the four cells of a pair of classes, ``confusions.png``
-    a few images of every cell.
+    a few images of every cell, and ``still_wrong.png`` test images that the best model gets wrong.
 
     Args:
         params: The file of parameters.
         train: The folder of the training set.
+        test: That of the test set.
         classes: The names of the classes.
         model: The folder of the model, with its ``out_of_fold.npz``.
+        best: That of the best model, with its ``predictions.npz``.
         plots: The folder of ``confusion.csv`` and ``errors.csv``.
         pictures: The folder of the PNG.
     """
@@ -81,3 +101,6 @@ def main(
     ]
     size = n_columns * INCHES_PER_DIGIT * 1.3
     save_panels(pictures / "errors.png", panels, titles, 2, size)
+    (test_images, y_test), answers = load_set(test), load_group(best / "predictions.npz")
+    wrong = still_wrong(test_images, y_test, answers["predictions"], names)
+    save_panels(pictures / "still_wrong.png", *wrong, COLUMNS, INCHES)

@@ -1,5 +1,6 @@
-"""Stage evaluate_digits: the models of all classes (In 40-51)."""
+"""Stage evaluate_digits: the models of all classes (In 40-51), and the best beside the others."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from numpy.typing import NDArray
 
 from stages.common.arrays import load_group, load_set
 from stages.evaluate.accuracy import fold_accuracies, recalls
-from stages.output.tables import Metrics, write_metrics
+from stages.evaluate.errors import error, mcnemar, steps
+from stages.output.tables import Metrics, write_csv, write_metrics
 
 
 def cross_validated(
@@ -47,8 +49,18 @@ def trained(y_test: NDArray[np.uint8], answers: Mapping[str, NDArray]) -> Metric
     }
 
 
-def main(train: Path, test: Path, models: list[Path], metrics: Path) -> None:
-    """Write the metrics of every model, a file each.
+def main(
+    train: Path,
+    test: Path,
+    models: list[Path],
+    strokes: Path,
+    knn: Path,
+    chosen: Path,
+    metrics: Path,
+    strokes_metrics: Path,
+    plots: Path,
+) -> None:
+    """Write the metrics of every model, a file each, and the errors of the SVM on strokes.
 
     The notebook cross-validates ``sgd_scaled`` without training it, and trains the SVCs without
     cross-validating them: each file has what there is.
@@ -58,7 +70,12 @@ def main(train: Path, test: Path, models: list[Path], metrics: Path) -> None:
         test: That of the test set.
         models: The folders of the models: ``predictions.npz``, of the test images,
             ``out_of_fold.npz``, of the training images, or both.
+        strokes: The folder of the SVM on strokes.
+        knn: That of the kNN classifier that it is compared with.
+        chosen: The folder that :mod:`stages.strokes.choose_svm` writes.
         metrics: The folder to write.
+        strokes_metrics: The JSON file to write.
+        plots: The folder of ``strokes_steps.csv`` and ``strokes_grid.csv``.
     """
     y, y_test = load_set(train)[1], load_set(test)[1]
     for folder in models:
@@ -68,3 +85,12 @@ def main(train: Path, test: Path, models: list[Path], metrics: Path) -> None:
         if (path := folder / "out_of_fold.npz").exists():
             report = {**report, **cross_validated(y, **load_group(path))}
         write_metrics(metrics / f"{folder.name}.json", report)
+    answers, votes = (load_group(folder / "predictions.npz") for folder in (strokes, knn))
+    best = json.loads((chosen / "chosen.json").read_text(encoding="utf-8"))
+    compared = mcnemar(answers["predictions"], votes["predictions"], y_test)
+    test_error = error(answers["predictions"], y_test)
+    write_metrics(
+        strokes_metrics, {"test_error": test_error, "against_knn_augmented": compared, **best}
+    )
+    write_csv(plots / "strokes_steps.csv", steps(answers, votes["predictions"], best, y_test))
+    write_csv(plots / "strokes_grid.csv", load_group(chosen / "grid.npz"))

@@ -1,8 +1,9 @@
-"""k-nearest-neighbour classifiers that read known distances instead of searching."""
+"""k-nearest-neighbour classifiers whose neighbours are known: what is left is a vote."""
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from stages.neighbors.search import nearest
 
@@ -12,8 +13,8 @@ def outside_folds(
     images: NDArray[np.uint8],
     folds: NDArray[np.uint8],
     n_neighbors: int,
-) -> csr_array:
-    """The distances of each image to its ``n_neighbors`` nearest outside of its own fold.
+) -> dict[str, NDArray]:
+    """The ``n_neighbors`` nearest images of each image outside of its own fold.
 
     Args:
         neighbors: ``indices`` and ``squared_distances`` (n, k), of each image among all.
@@ -22,10 +23,7 @@ def outside_folds(
         n_neighbors: How many each row needs, at most k.
 
     Returns:
-        (n, n) of ``n_neighbors`` distances a row and its own, 0, for ``KNeighborsClassifier`` with
-        ``metric="precomputed"``, cross-validated on these folds: it sees only columns outside the
-        fold of the rows that it predicts. Those among the rows that it is fitted on it only checks,
-        for which there must be one.
+        ``indices`` and ``squared_distances`` (n, n_neighbors), by increasing distance.
     """
     indices, squared = neighbors["indices"].copy(), neighbors["squared_distances"].copy()
     outside = folds[indices] != folds[:, None]
@@ -36,25 +34,38 @@ def outside_folds(
         indices[queries] = others[found]
     outside = folds[indices] != folds[:, None]
     kept = outside & (np.cumsum(outside, axis=1) <= n_neighbors)
-    shape, itself = (len(images), n_neighbors), np.arange(len(images), dtype=indices.dtype)
-    return sparse_distances(
-        np.column_stack([itself, indices[kept].reshape(shape)]),
-        np.column_stack([np.zeros_like(itself), squared[kept].reshape(shape)]),
-        len(images),
-    )
+    shape = len(images), n_neighbors
+    return {
+        "indices": indices[kept].reshape(shape),
+        "squared_distances": squared[kept].reshape(shape),
+    }
 
 
-def sparse_distances(
-    indices: NDArray[np.int32], squared_distances: NDArray[np.int32], n_images: int
-) -> csr_array:
-    """The distances of the neighbours, as scikit-learn reads them.
+def vote(
+    neighbors: dict[str, NDArray],
+    y: NDArray[np.uint8],
+    n_neighbors: int,
+    weights: Literal["uniform", "distance"],
+) -> NDArray[np.intp]:
+    """The class of each query, (n,), by a vote of its nearest images.
 
-    Returns:
-        (n, ``n_images``) of Euclidean distances, float64, each row by increasing distance: what
-        ``KNeighborsClassifier(metric="precomputed")`` takes.
+    :class:`~sklearn.neighbors.KNeighborsClassifier` counts the same: of classes with as many votes,
+    the least; by distance, an image at distance 0 outvotes all.
+
+    Args:
+        neighbors: ``indices`` and ``squared_distances`` (n, k) of the queries' neighbours.
+        y: (m,), the classes of the images that they index.
+        n_neighbors: How many vote, at most k.
+        weights: How they vote.
     """
-    n, k = indices.shape
-    starts = np.arange(0, n * k + 1, k)
-    return csr_array(
-        (np.sqrt(squared_distances.ravel()), indices.ravel(), starts), shape=(n, n_images)
-    )
+    voters = y[neighbors["indices"][:, :n_neighbors]]
+    weight = np.ones(voters.shape)
+    if weights == "distance":
+        squared = neighbors["squared_distances"][:, :n_neighbors]
+        same = squared == 0
+        weight = np.where(
+            same.any(axis=1, keepdims=True), same, 1 / np.sqrt(np.maximum(squared, 1))
+        )
+    votes = np.zeros((len(voters), int(y.max()) + 1))
+    np.add.at(votes, (np.arange(len(voters))[:, None], voters), weight)
+    return votes.argmax(axis=1)

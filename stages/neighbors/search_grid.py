@@ -1,65 +1,110 @@
-"""Stage search_grid: the grid of k-nearest-neighbour classifiers, cross-validated (Exercise 1)."""
+"""Stage search_grid: the grid of kNN classifiers, and what its best one says (Exercises 1, 2)."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from sklearn.model_selection import GridSearchCV, PredefinedSplit, StratifiedKFold
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.model_selection import StratifiedKFold
 
 from stages.common.arrays import load_group, load_set, save_group
 from stages.common.folds import fold_numbers
 from stages.common.params import read
-from stages.neighbors.knn import outside_folds
-from stages.parallel.workers import workers
+from stages.neighbors.knn import outside_folds, vote
+from stages.output.tables import Metrics, write_csv, write_metrics
 
 
 def search_grid(
-    distances: csr_array,
+    neighbors: dict[str, NDArray],
     y: NDArray[np.uint8],
     folds: NDArray[np.uint8],
     n_neighbors: Sequence[int],
-    weights: Sequence[str],
+    weights: Sequence[Any],
 ) -> dict[str, NDArray]:
     """The cross-validated accuracy of every candidate.
 
     Args:
-        distances: (n, n), what :func:`stages.neighbors.knn.outside_folds` returns.
+        neighbors: What :func:`stages.neighbors.knn.outside_folds` returns.
         y: (n,), the digits.
         folds: (n,), the fold in which each image is tested.
         n_neighbors: The numbers of neighbours that may vote.
         weights: How they may vote: ``uniform``, ``distance`` or both.
 
     Returns:
-        ``n_neighbors``, ``weights``, the ``mean`` and ``std`` of the folds' accuracies, and
-        ``rank`` from 1, one entry a candidate, as :class:`~sklearn.model_selection.GridSearchCV`
-        gives them.
+        ``n_neighbors``, ``weights``, and the ``mean`` and ``std`` of the folds' accuracies, one
+        entry a candidate, in the order of :class:`~sklearn.model_selection.GridSearchCV`.
     """
-    search = GridSearchCV(
-        KNeighborsClassifier(metric="precomputed"),
-        {"n_neighbors": n_neighbors, "weights": weights},
-        cv=PredefinedSplit(folds),
-        refit=False,
-    ).fit(distances, y)
-    results = search.cv_results_
+    candidates = list(product(n_neighbors, weights))
+    right = [vote(neighbors, y, *candidate) == y for candidate in candidates]
+    accuracies = [[of[folds == fold].mean() for fold in np.unique(folds)] for of in right]
     return {
-        "n_neighbors": results["param_n_neighbors"].astype(int),
-        "weights": results["param_weights"].astype(str),
-        "mean": results["mean_test_score"],
-        "std": results["std_test_score"],
-        "rank": results["rank_test_score"],
+        "n_neighbors": np.array([n for n, _ in candidates]),
+        "weights": np.array([how for _, how in candidates]),
+        "mean": np.mean(accuracies, axis=1),
+        "std": np.std(accuracies, axis=1),
     }
 
 
-def main(params: Path, train: Path, neighbors: Path, out: Path) -> None:
-    """Search the grid over the neighbours, and write what each candidate is worth."""
-    grid = read(params, "grid")
-    images, y = load_set(train)
+def grid_metrics(results: dict[str, NDArray]) -> Metrics:
+    """The best candidate, the first of equals, and every candidate's mean accuracy.
+
+    As ``best``, and ``{weights}.n_neighbors_{n}``.
+    """
+    best = int(results["mean"].argmax())
+    means: dict[str, dict[str, float]] = {}
+    for weights, n_neighbors, mean in zip(
+        results["weights"], results["n_neighbors"], results["mean"], strict=True
+    ):
+        means.setdefault(str(weights), {})[f"n_neighbors_{n_neighbors}"] = mean
+    return {
+        "best": {
+            "n_neighbors": results["n_neighbors"][best],
+            "weights": results["weights"][best],
+            "accuracy": results["mean"][best],
+        },
+        **means,
+    }
+
+
+def main(
+    params: Path,
+    train: Path,
+    augmented: Path,
+    neighbors: Path,
+    models: Path,
+    metrics: Path,
+    curve: Path,
+) -> None:
+    """Write what each candidate is worth, and what the best one says of the test images.
+
+    Args:
+        params: The file of parameters.
+        train: The folder of the training set, among whose images the model ``knn`` votes.
+        augmented: That of the model ``knn_augmented``.
+        neighbors: The folder of the nearest neighbours.
+        models: The folder of the models to write.
+        metrics: The JSON file to write.
+        curve: The CSV file to write.
+    """
+    grid, (images, y) = read(params, "grid"), load_set(train)
     folds = fold_numbers(StratifiedKFold(grid["n_folds"]), y)
-    n_neighbors, weights = grid["n_neighbors"], grid["weights"]
-    distances = outside_folds(load_group(neighbors), images, folds, max(n_neighbors))
-    with workers():
-        results = search_grid(distances, y, folds, n_neighbors, weights)
-    save_group(out, **results)
+    found = load_group(neighbors / "train_in_train.npz")
+    outside = outside_folds(found, images, folds, max(grid["n_neighbors"]))
+    results = search_grid(outside, y, folds, grid["n_neighbors"], grid["weights"])
+    measured: Any = grid_metrics(results)
+    write_metrics(metrics, measured)
+    write_csv(curve, results)
+    n_neighbors, weights = (measured["best"][name] for name in ("n_neighbors", "weights"))
+    for name, folder in (("knn", train), ("knn_augmented", augmented)):
+        images, y = load_set(folder)
+        found = load_group(neighbors / f"test_in_{folder.name}.npz")
+        save_group(
+            models / name / "predictions.npz",
+            predictions=vote(found, y, n_neighbors, weights),
+            n_neighbors=np.array(n_neighbors),
+            weights=np.array(weights),
+            n_train=np.array(len(y)),
+            n_pixels=np.array(images[0].size),
+        )
