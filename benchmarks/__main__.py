@@ -209,15 +209,15 @@ CELLS: list[tuple[str, str, Callable[[Mnist], Any], list[str]]] = [
         grid,
         [
             "find_neighbors@train_in_train",
-            "search_grid",
             "find_neighbors@test_in_train",
+            "search_grid",
         ],
     ),
     (
         "Exercise 2",
         "kNN on shifted images",
         augmented,
-        ["augment", "find_neighbors@test_in_augmented", "evaluate_neighbors"],
+        ["augment", "find_neighbors@test_in_augmented"],
     ),
     (
         "In 7-60",

@@ -69,8 +69,7 @@ from stages.neighbors.evaluate_multilabel import (
     multilabels,
     out_of_fold_predictions,
 )
-from stages.neighbors.evaluate_neighbors import predictions
-from stages.neighbors.knn import outside_folds
+from stages.neighbors.knn import outside_folds, vote
 from stages.neighbors.search_grid import search_grid
 from stages.output.pictures import draw_panels, sheet
 
@@ -391,8 +390,8 @@ denoise_metrics(X_test[shown], noisy_test[shown], cleaned), metrics["denoise.jso
 section = params["grid"]
 ks = sorted({*section["n_neighbors"], *range(1, min(10, params["neighbors"]["k"]) + 1)})
 folds = fold_numbers(StratifiedKFold(section["n_folds"]), y_train)
-distances = outside_folds(nearest_in_train, X_train, folds, max(ks))
-grid = search_grid(distances, y_train, folds, ks, ["uniform", "distance"])
+outside = outside_folds(nearest_in_train, X_train, folds, max(ks))
+grid = search_grid(outside, y_train, folds, ks, ["uniform", "distance"])
 
 for weights in ("uniform", "distance"):
     these = grid["weights"] == weights
@@ -408,7 +407,7 @@ plt.show()
 # %%
 best = metrics["grid.json"]["best"]
 nearest_to_test = load_group(neighbors / "test_in_train.npz")
-knn_said = predictions(nearest_to_test, y_train, best["n_neighbors"], best["weights"])
+knn_said = vote(nearest_to_test, y_train, best["n_neighbors"], best["weights"])
 knn_accuracy = (knn_said == y_test).mean()
 best, knn_accuracy
 
@@ -442,7 +441,7 @@ draw_panels(
 # %%
 y_augmented = load(data / "augmented/labels.npy")
 nearest_in_augmented = load_group(neighbors / "test_in_augmented.npz")
-augmented_said = predictions(
+augmented_said = vote(
     nearest_in_augmented, y_augmented, best["n_neighbors"], best["weights"]
 )
 augmented_accuracy = (augmented_said == y_test).mean()

@@ -32,7 +32,8 @@ def error(answers: NDArray, y: NDArray) -> dict[str, Any]:
     middle = share + z**2 / (2 * n)
     half = z * (share * (1 - share) / n + (z / (2 * n)) ** 2) ** 0.5
     low, high = ((middle + side) / (1 + z**2 / n) for side in (-half, half))
-    return {"errors": errors, "share": share, "low": low, "high": high}
+    # Of a share of 0 or 1, one end is the share, but for rounding.
+    return {"errors": errors, "share": share, "low": min(low, share), "high": max(high, share)}
 
 
 def mcnemar(answers: NDArray, others: NDArray, y: NDArray) -> Metrics:

@@ -62,9 +62,7 @@ def test_a_grid_reruns_no_search_of_neighbors(clone: Clone) -> None:
     assert clone.repro() == {
         "check_params",
         "search_grid",
-        "evaluate_neighbors",
         "evaluate_digits",
-        "evaluate_strokes",
         "report",
     }
     assert clone.metrics("grid.json")["best"]["n_neighbors"] in (1, 7)

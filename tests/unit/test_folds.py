@@ -93,6 +93,6 @@ def test_of_labels_without_a_meaning_the_grid_knows_no_more_than_a_coin(
     """A vote of its own would make an image right three times in four, or always."""
     images, y = digits[0][:1000], np.random.RandomState(0).randint(0, 2, 1000).astype(np.uint8)
     folds = fold_numbers(KFold(5), y)
-    distances = outside_folds(neighbors_of(images, k), images, folds, 5)
-    found = search_grid(distances, y, folds, [1, 3, 5], ["uniform", "distance"])
+    outside = outside_folds(neighbors_of(images, k), images, folds, 5)
+    found = search_grid(outside, y, folds, [1, 3, 5], ["uniform", "distance"])
     np.testing.assert_allclose(found["mean"], 0.5, atol=0.06)

@@ -16,10 +16,9 @@ from stages.neighbors.evaluate_multilabel import (
     multilabels,
     out_of_fold_predictions,
 )
-from stages.neighbors.evaluate_neighbors import grid_metrics, predictions
-from stages.neighbors.knn import outside_folds, sparse_distances
+from stages.neighbors.knn import outside_folds, vote
 from stages.neighbors.search import nearest
-from stages.neighbors.search_grid import search_grid
+from stages.neighbors.search_grid import grid_metrics, search_grid
 
 
 def brute_force(queries: NDArray, images: NDArray, k: int) -> tuple[NDArray, NDArray]:
@@ -96,16 +95,6 @@ def test_images_without_ink() -> None:
     assert_exact(np.zeros((2, 28, 28), np.uint8), np.zeros((5, 28, 28), np.uint8), 3)
 
 
-def test_the_distances_are_what_scikit_learn_makes(digits: Mnist) -> None:
-    images = digits[0][:400]
-    found = neighbors_of(images, 6)
-    ours = sparse_distances(found["indices"], found["squared_distances"], len(images))
-    rows = images.reshape(400, -1).astype(np.float64)
-    model = KNeighborsClassifier(5, algorithm="brute").fit(rows, digits[1][:400])
-    theirs = model.kneighbors_graph(rows, 6, mode="distance")
-    np.testing.assert_allclose(ours.toarray(), theirs.toarray(), atol=1e-3)
-
-
 @pytest.mark.parametrize(("k", "n_folds"), [(30, 5), (6, 5), (30, 2)])
 def test_the_grid_is_the_notebooks(digits: Mnist, k: int, n_folds: int) -> None:
     """Over neighbours to spare, one that must be searched again, and none in the same fold."""
@@ -146,8 +135,8 @@ def test_multilabel_is_the_notebooks(digits: Mnist, n_folds: int) -> None:
 def test_equal_images_have_neighbours_too() -> None:
     images, y = np.zeros((60, 28, 28), np.uint8), (np.arange(60) % 3).astype(np.uint8)
     folds = fold_numbers(StratifiedKFold(5), y)
-    distances = outside_folds(neighbors_of(images, 10), images, folds, 5)
-    found = search_grid(distances, y, folds, [3, 5], ["uniform", "distance"])
+    outside = outside_folds(neighbors_of(images, 10), images, folds, 5)
+    found = search_grid(outside, y, folds, [3, 5], ["uniform", "distance"])
     assert found["mean"] == pytest.approx(np.full(4, 1 / 3))
 
 
@@ -181,7 +170,7 @@ def test_predictions_on_new_images_are_scikit_learns(digits: Mnist, weights: str
     found = {"indices": indices, "squared_distances": squared}
     model = KNeighborsClassifier(4, weights=weights).fit(images.reshape(1000, -1) * 1.0, y)
     np.testing.assert_array_equal(
-        predictions(found, y, 4, weights),  # type: ignore[arg-type]
+        vote(found, y, 4, weights),  # type: ignore[arg-type]
         model.predict(queries.reshape(350, -1) * 1.0),
     )
 
@@ -216,8 +205,8 @@ def test_mean_absolute_error_by_hand() -> None:
 def test_by_distance_a_near_image_outvotes_two_far_ones() -> None:
     y = np.array([0, 1, 1], np.uint8)
     near = {"indices": np.array([[0, 1, 2]]), "squared_distances": np.array([[1, 100, 100]])}
-    assert predictions(near, y, 3, "uniform").tolist() == [1]
-    assert predictions(near, y, 3, "distance").tolist() == [0]
+    assert vote(near, y, 3, "uniform").tolist() == [1]
+    assert vote(near, y, 3, "distance").tolist() == [0]
 
 
 def test_by_distance_the_same_image_outvotes_all_and_nearer_counts_more() -> None:
@@ -225,6 +214,6 @@ def test_by_distance_the_same_image_outvotes_all_and_nearer_counts_more() -> Non
     for y, squared, answer in (([0, 1, 1], [0, 1, 1], 0), ([1, 0], [1, 2], 1), ([0, 1], [1, 2], 0)):
         found = {"indices": np.arange(len(y))[None], "squared_distances": np.array([squared])}
         labels, k = np.array(y, np.uint8), len(y)
-        assert predictions(found, labels, k, "distance").tolist() == [answer]
+        assert vote(found, labels, k, "distance").tolist() == [answer]
         model = KNeighborsClassifier(k, weights="distance")
         assert model.fit(np.sqrt(np.array(squared))[:, None], labels).predict([[0]]) == [answer]

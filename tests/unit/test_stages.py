@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
@@ -17,7 +18,7 @@ from stages.common.arrays import load_set, save, save_group, save_set
 from stages.data import augment, gallery, label, split
 from stages.data.sources import Mnist
 from stages.evaluate import analyse_errors, evaluate_binary, evaluate_digits
-from stages.neighbors import denoise, evaluate_multilabel, evaluate_neighbors, search_grid
+from stages.neighbors import denoise, evaluate_multilabel, search_grid
 from stages.neighbors.search import nearest
 
 N_TRAIN, N_TEST = 300, 80
@@ -178,7 +179,28 @@ def test_models_of_all_classes_are_worth_what_scikit_learn_says(
     # Of another branch, say, and not asked for.
     write("models/other/predictions.npz", predictions=y_test)
     folders = [tmp_path / "models" / model for model in metrics]
-    evaluate_digits.main(train, held_out, folders, tmp_path)
+    steps = {"alone": y_test, "without_copies": (y_test + 1) % 10}
+    strokes = write("strokes/predictions.npz", predictions=predicted["both"], **steps).parent
+    candidates = {"gamma": np.array([2, 3]), "error": np.array([0.5, 0.25])}
+    chosen = write("chosen/grid.npz", **candidates).parent
+    best = {"gamma": 3, "n_virtual_copies": 4, "weight": 1}
+    write("chosen/chosen.json", best)
+    of_strokes = tmp_path / "strokes.json"
+    evaluate_digits.main(
+        *(train, held_out, folders, strokes, folders[2], chosen, tmp_path, of_strokes, tmp_path)
+    )
+    errors = int(np.sum(predicted["both"] != y_test))
+    found = in_json(of_strokes)
+    assert {name: found[name] for name in best} == best
+    assert found["test_error"]["errors"] == errors
+    only_this = int(np.sum((predicted["both"] != y_test) & (predicted["trained"] == y_test)))
+    only_that = int(np.sum((predicted["both"] == y_test) & (predicted["trained"] != y_test)))
+    p = binomtest(only_this, only_this + only_that).pvalue
+    assert list(found["against_knn_augmented"].values()) == about([only_this, only_that, p])
+    assert table(tmp_path / "strokes_grid.csv") == {"gamma": ["2", "3"], "error": ["0.5", "0.25"]}
+    of_knn = int(np.sum(predicted["trained"] != y_test))
+    columns = table(tmp_path / "strokes_steps.csv")
+    assert numbers(columns["errors"]) == [of_knn, N_TEST, 0, errors]
     assert not (tmp_path / "other.json").exists()
     for model, path in metrics.items():
         found = in_json(path)
@@ -240,13 +262,23 @@ def test_detectors_are_evaluated_at_their_own_thresholds(
     assert "precision" in table(curve)
 
 
+@pytest.mark.parametrize("n_wrong", [0, 1, 70])
 def test_the_confusions_written_and_drawn_are_scikit_learns(
-    train: Path, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train: Path,
+    held_out: Path,
+    write: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    n_wrong: int,
 ) -> None:
     drawn: dict[str, Any] = {}
     for name in ("save_panels", "save_matrix"):
-        monkeypatch.setattr(analyse_errors, name, lambda *told, of=name: drawn.update({of: told}))
+        monkeypatch.setattr(
+            analyse_errors, name, lambda path, *told: drawn.update({path.name: told})
+        )
     images, y = map(np.asarray, load_set(train))
+    test_images, y_test = map(np.asarray, load_set(held_out))
+    answers = np.where(np.arange(N_TEST) < n_wrong, (y_test + 1) % 10, y_test)
     scores = np.random.RandomState(0).normal(size=(N_TRAIN, 10)) + 1.5 * np.eye(10)[y]
     said = scores.argmax(axis=1)
     names = {str(i): f"number {i}" for i in range(10)}
@@ -254,8 +286,10 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
     analyse_errors.main(
         write("params.yaml", {"errors": {"pair": [3, 5], "n_examples": 7}}),
         train,
+        held_out,
         write("classes.json", {"names": names}),
         write("model/out_of_fold.npz", scores=scores, folds=y, classes=np.arange(10)).parent,
+        write("best/predictions.npz", predictions=answers).parent,
         tmp_path,
         tmp_path,
     )
@@ -270,7 +304,7 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
     for *cell, share in zip(shares["actual"], shares["predicted"], shares["share"], strict=True):
         actual, predicted = (list(names.values()).index(name) for name in cell)
         assert float(share) == pytest.approx(of_class[actual, predicted], rel=1e-5)
-    _, pictures, titles, *_ = drawn["save_panels"]
+    pictures, titles, *_ = drawn["errors.png"]
     cells = [(3, 3), (3, 5), (5, 3), (5, 5)]
     assert titles == [f"number {a} classified as number {p}: {matrix[a, p]}" for a, p in cells]
     for (actual, predicted), picture in zip(cells, pictures, strict=True):
@@ -279,7 +313,7 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
         cells_of = np.concatenate([chosen, np.zeros((9 - len(chosen), 28, 28))])
         expected = cells_of.reshape(3, 3, 28, 28).swapaxes(1, 2).reshape(84, 84)
         np.testing.assert_array_equal(picture, expected)
-    tiles = drawn["save_matrix"][1]
+    tiles = drawn["confusions.png"][0]
     assert tiles.shape == (10, 10, 84, 84)
     for actual, predicted in np.ndindex(10, 10):
         shown = min(matrix[actual, predicted], 9)
@@ -288,6 +322,15 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
         if shown:
             first = images[(y == actual) & (said == predicted)][0]
             np.testing.assert_array_equal(tiles[actual, predicted][:28, :28], first)
+    # Whole lines of eight, at least one, and 60 images at most.
+    pictures, titles, *_ = drawn["still_wrong.png"]
+    n_shown = min(n_wrong, 60)
+    assert len(pictures) == len(titles) == max(8, -(-n_shown // 8) * 8)
+    shown = np.zeros((len(pictures), 28, 28))
+    shown[:n_shown] = test_images[:n_shown]
+    np.testing.assert_array_equal(pictures, shown)
+    labels = [f"number {i}, not number {(i + 1) % 10}" for i in y_test[:n_shown]]
+    assert titles == labels + [""] * (len(titles) - n_shown)
 
 
 @pytest.mark.parametrize("weights", [["uniform"], ["distance"], ["uniform", "distance"]])
@@ -303,25 +346,18 @@ def test_the_grid_and_its_winner_are_worth_what_scikit_learn_says(
     """The winner among each set of images, of its own labels and neighbours."""
     grid = {"n_neighbors": [1, 3, 5], "weights": weights}
     params = write("params.yaml", {"grid": {**grid, "n_folds": 4}})
-    search_grid.main(params, train, neighbors, tmp_path / "grid.npz")
     images, y = map(np.asarray, load_set(train))
     theirs = GridSearchCV(KNeighborsClassifier(), grid, cv=4, refit=False).fit(rows(images), y)
     X_test, _ = map(np.asarray, load_set(held_out))
     sets = {"train": (images, y), "augmented": (digits[0][:900], digits[1][:900])}
+    write("train_in_train.npz", **np.load(neighbors))
     save_set(tmp_path / "augmented", *sets["augmented"])
     for name, (among, _) in sets.items():
         indices, squared = nearest(X_test, among, 10)
         write(f"test_in_{name}.npz", indices=indices, squared_distances=squared)
     metrics, curve = tmp_path / "grid.json", tmp_path / "grid.csv"
-    evaluate_neighbors.main(
-        tmp_path / "grid.npz",
-        train,
-        tmp_path / "augmented",
-        tmp_path,
-        tmp_path / "models",
-        metrics,
-        curve,
-    )
+    augmented, models = tmp_path / "augmented", tmp_path / "models"
+    search_grid.main(params, train, augmented, tmp_path, models, metrics, curve)
     results, found, columns = theirs.cv_results_, in_json(metrics), table(curve)
     means, best = results["mean_test_score"], theirs.best_params_
     assert found["best"] == {**best, "accuracy": about(theirs.best_score_)}
