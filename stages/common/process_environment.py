@@ -19,13 +19,13 @@ from stages.common.errors import UserError
 # fetch reaches the network, and Dask a cluster; and what DVC and the tests set.
 KEPT = re.compile(
     r"PATH|HOME|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|SYSTEMROOT|TERM|COLUMNS"
-    r"|LOKY_MAX_CPU_COUNT|\w+_NUM_THREADS|OPENBLAS_\w+|NPY_DISABLE_CPU_FEATURES|NUMBA_CPU_\w+"
+    r"|LOKY_MAX_CPU_COUNT|OPENBLAS_\w+|NPY_DISABLE_CPU_FEATURES|NUMBA_CPU_\w+"
     r"|\w+_PROXY|SSL_CERT_\w+|\w+_CA_BUNDLE|NODE_\w+|NPM_CONFIG_.+"
     r"|DASK_\w+|DVC_\w+|DIGITLINE_\w+",
     re.IGNORECASE,
 )
-# joblib and Numba fail if they are none; OpenMP and OpenBLAS take all cores then.
-CORES = ("LOKY_MAX_CPU_COUNT", "NUMBA_NUM_THREADS")
+# Tasks run side by side, one a core, so nothing works in parallel inside one: OpenMP, BLAS.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -34,12 +34,13 @@ def clean_environment() -> None:
     """Take away all variables but those of ``KEPT``, and what they have set already.
 
     Raises:
-        UserError: One of ``CORES`` is no number of cores, or Python runs without docstrings.
+        UserError: The number of cores is none, or Python runs without docstrings.
     """
     if sys.flags.optimize > 1:
         raise UserError("unset PYTHONOPTIMIZE: the schema of params.yaml is made of docstrings")
     for name in [name for name in os.environ if not KEPT.fullmatch(name)]:
         del os.environ[name]
+    os.environ |= dict.fromkeys(THREADS, "1")
     # An empty file, which matplotlib takes before the one in the home folder.
     os.environ["MATPLOTLIBRC"] = os.devnull
     # That it keeps nothing in a home folder that cannot be written is no warning to the user.
@@ -53,11 +54,11 @@ def clean_environment() -> None:
 
 
 def check_cores() -> None:
-    """Raise :class:`UserError` if a variable of ``CORES`` is set, and no number of cores."""
-    for name in CORES:
-        cores = os.environ.get(name, "1")
-        if not cores.isdecimal() or int(cores) < 1:
-            raise UserError(f"{name} is {cores!r}, but should be a whole number above 0")
+    """Raise :class:`UserError` if ``LOKY_MAX_CPU_COUNT`` is set, and no number of cores."""
+    name = "LOKY_MAX_CPU_COUNT"
+    cores = os.environ.get(name, "1")
+    if not cores.isdecimal() or int(cores) < 1:
+        raise UserError(f"{name} is {cores!r}, but should be a whole number above 0")
 
 
 def end_with_dvc() -> None:

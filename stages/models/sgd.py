@@ -18,7 +18,6 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
@@ -240,6 +239,25 @@ def fit_hinge(
     return w * wscale, intercept, max_iter
 
 
+@njit(nogil=True)
+def products(
+    X: NDArray, mean: NDArray[np.float64], scale: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The sums of ``(X - mean) / scale`` times ``weights`` (n_pixels, n_sums): (n, n_sums).
+
+    Pixel after pixel: a product of matrices is summed in an order that depends on the CPU, and
+    SciPy's product of sparse ones fuses multiplications with additions on ARM.
+    """
+    sums = np.zeros((len(X), weights.shape[1]))
+    for i in range(len(X)):
+        for j in range(len(weights)):
+            x = (X[i, j] - mean[j]) / scale[j]
+            if x != 0:
+                for k in range(weights.shape[1]):
+                    sums[i, k] += x * weights[j, k]
+    return sums
+
+
 class Solved(NamedTuple):
     """A binary problem's solution."""
 
@@ -288,9 +306,7 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
         """
         self.scaler_ = clone(self.scaler).fit(X, y) if self.scaler else None
         self.classes_ = np.unique(y)
-        mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-        if self.scaler_:
-            mean, scale = self.scaler_.mean_, self.scaler_.scale_
+        mean, scale = self._scaling(X)
         max_iter, tol = self.max_iter, float(self.tol)
 
         def solve(seed: int, labels: NDArray[np.bool_], pixels: NDArray) -> Solved:
@@ -342,13 +358,10 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
         return self.join([solve(pixels) for solve in self.problems(pixels, np.asarray(y))])
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """The scores of ``X``: (n,) for two classes (of the second one), else (n, n_classes).
-
-        A product of dense matrices is summed in an order that depends on the CPU; SciPy's sparse
-        one adds pixel by pixel, in the same order everywhere.
-        """
-        pixels = csr_array(self._scaled(np.asarray(X)))
-        scores: NDArray[np.float64] = pixels @ self.sgd_.coef_.T + self.sgd_.intercept_
+        """The scores of ``X``: (n,) for two classes (of the second one), else (n, n_classes)."""
+        pixels = np.asarray(X)
+        weights = np.ascontiguousarray(self.sgd_.coef_.T)
+        scores = products(pixels, *self._scaling(pixels), weights) + self.sgd_.intercept_
         return scores if len(self.classes_) > 2 else scores[:, 0]
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -357,8 +370,10 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
         best = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
         return self.classes_[best]
 
-    def _scaled(self, X: NDArray) -> NDArray:
-        return self.scaler_.transform(X) if self.scaler_ else X
+    def _scaling(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if self.scaler_:
+            return self.scaler_.mean_, self.scaler_.scale_
+        return np.zeros(X.shape[1]), np.ones(X.shape[1])
 
 
 def build(X: NDArray[Any], max_iter: int, tol: float, seed: int, scale: str) -> OneVsRestSGD:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from stages.common.progress import joblib_progress
 
@@ -70,7 +69,7 @@ def nearest(
                 yield delayed(search)(asked[j], among)
 
     total = len(blocks) * (len(blocks) + 1) // 2 if mutual else len(blocks) * len(groups)
-    with joblib_progress(total, label), threadpool_limits(1, user_api="blas"):
+    with joblib_progress(total, label):
         parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator_unordered")
         for found in parallel(tasks()):
             for of, nearer in found.items():

@@ -73,8 +73,10 @@ def save_panels(
 
 
 def _font(text: str, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    # Pillow's own knows no more than ASCII.
-    return ImageFont.load_default(size) if text.isascii() else ImageFont.truetype(FONT_FILE, size)
+    # Pillow's own knows no more than ASCII. Another layout is there on some systems only.
+    if text.isascii():
+        return ImageFont.load_default(size)
+    return ImageFont.truetype(FONT_FILE, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def save_matrix(path: Path, cells: NDArray[np.uint8], names: NDArray, corner: str) -> None:

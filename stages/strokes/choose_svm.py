@@ -7,13 +7,11 @@ machines: the cascade SVM, NIPS 2004).
 
 import json
 from collections.abc import Mapping
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
@@ -24,66 +22,17 @@ from stages.common.progress import joblib_progress
 from stages.parallel.workers import workers
 from stages.strokes.svm import (
     Images,
+    Ranking,
     apply_second_opinion,
     as_integers,
     fitted,
-    fitted_on_copies,
     ranked,
     second_opinion,
+    with_copies,
 )
 
 # What the candidates differ in.
 NAMES = ("gamma", "n_virtual_copies", "weight")
-
-
-def support_rows(
-    rows: NDArray[np.intp], y: NDArray, C: float, gamma: float, X: NDArray[np.uint16]
-) -> NDArray[np.intp]:
-    """Those of the rows that support an SVM trained on them.
-
-    Args:
-        rows: Of the features, a fold's.
-        y: (n,).
-        C: The inverse of the regularisation's strength.
-        gamma: The kernel's coefficient.
-        X: Features of all images, (n, n_features).
-    """
-    return rows[fitted(X[rows], y[rows], C, gamma).support_]
-
-
-def answers(
-    rows: NDArray[np.intp],
-    inside: NDArray[np.bool_],
-    y: NDArray,
-    gamma: float,
-    n_virtual_copies: int,
-    values: Mapping[str, Any],
-    pixels: NDArray[np.uint8],
-    X: NDArray[np.uint16],
-) -> NDArray:
-    """An SVM's answers for the images of a fold, for each weight of the second opinion.
-
-    Args:
-        rows: The images to train on.
-        inside: (n,), whether an image is of the fold.
-        y: (n,).
-        gamma: The kernel's coefficient.
-        n_virtual_copies: Of each image to train on.
-        values: The section of ``params.yaml``.
-        pixels: All images, (n, 28, 28).
-        X: Their features, (n, n_features).
-
-    Returns:
-        (n_weight, n of the fold).
-    """
-    images = Images(pixels, X)
-    model = fitted_on_copies(images.at(rows), y[rows], gamma, n_virtual_copies, values)
-    ranking = ranked(as_integers(model), X[inside])
-    others = images.at(~inside)
-    opinion = second_opinion(ranking, images.at(inside), others, y[~inside], values)
-    return np.array(
-        [apply_second_opinion(ranking, opinion, weight).first for weight in values["weight"]]
-    )
 
 
 def cross_validated(
@@ -98,36 +47,29 @@ def cross_validated(
         values: The section of ``params.yaml``.
 
     Returns:
-        The answers, (n_gamma, n_n_virtual_copies, n_weight, n), and for each gamma the rows that
+        The answers, (n_gamma * n_n_virtual_copies, n_weight, n), and for each gamma the rows that
         support the SVM of their own fold.
     """
     insides = [folds == fold for fold in np.unique(folds)]
     first = list(product(values["gamma"], insides))
-    # The images are arguments, which travel to a cluster's worker but once.
-    alone = (
-        delayed(partial(support_rows, np.flatnonzero(inside), y, values["C"], gamma))(
-            images.features
-        )
-        for gamma, inside in first
-    )
-    parallel = Parallel(n_jobs=-1, prefer="threads")
-    found = parallel(alone)
-    support = {
-        gamma: np.concatenate(found[i * len(insides) : (i + 1) * len(insides)])
-        for i, gamma in enumerate(values["gamma"])
-    }
-    asked = (
-        delayed(partial(answers, rows[~inside[rows]], inside, y, gamma, n_virtual_copies, values))(
-            *images
-        )
-        for gamma, rows in support.items()
-        for n_virtual_copies in values["n_virtual_copies"]
-        for inside in insides
-    )
-    said = np.empty((*(len(values[name]) for name in NAMES), len(y)), dtype=y.dtype)
-    outs = product(range(len(values["gamma"])), range(len(values["n_virtual_copies"])), insides)
-    for (i, j, inside), of_fold in zip(outs, parallel(asked), strict=True):
-        said[i, j][:, inside] = of_fold
+    svcs = fitted([(images.features[of], y[of], gamma) for gamma, of in first], values["C"])
+    support = {gamma: np.empty(0, dtype=np.intp) for gamma in values["gamma"]}
+    for (gamma, inside), svc in zip(first, svcs, strict=True):
+        support[gamma] = np.append(support[gamma], np.flatnonzero(inside)[svc.support_])
+    candidates = list(product(support.items(), values["n_virtual_copies"]))
+    said = np.empty((len(candidates), len(values["weight"]), len(y)), dtype=y.dtype)
+    for inside in insides:
+        sets = []
+        for (gamma, rows), n_virtual_copies in candidates:
+            others = rows[~inside[rows]]
+            copied = with_copies(images.at(others), y[others], n_virtual_copies, values)
+            sets.append((*copied, gamma))
+        asked = images.at(inside)
+        rankings = [ranked(as_integers(svc), asked.features) for svc in fitted(sets, values["C"])]
+        ranking = Ranking(*map(np.stack, zip(*rankings, strict=True)))
+        opinion = second_opinion(ranking, asked, images.at(~inside), y[~inside], values)
+        for i, weight in enumerate(values["weight"]):
+            said[:, i, inside] = apply_second_opinion(ranking, opinion, weight).first
     return said, support
 
 

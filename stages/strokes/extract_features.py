@@ -23,7 +23,8 @@ SHADES = 4
 X = np.array([99, 70, 0, -70, -99, -70, 0, 70], dtype=np.int32)
 Y = np.roll(X, 2)
 SCALE = 1000
-BATCH_SIZE = 500
+# As many images as stay in a CPU's cache.
+BATCH_SIZE = 100
 
 
 def normalising(images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -128,14 +129,15 @@ def features(images: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np
         maps: (n, 2, 3), as :func:`normalising` returns them.
     """
 
-    def of(rows: slice) -> NDArray[np.uint16]:
-        cells = blurred(directions(gradients(images[rows], maps[rows])))
+    def of(images: NDArray[np.uint8], maps: NDArray[np.float64]) -> NDArray[np.uint16]:
+        cells = blurred(directions(gradients(images, maps)))
         cells = cells.reshape(len(cells), -1)
         total = np.maximum(cells.sum(axis=1, keepdims=True), 1)
         return np.rint(SCALE * np.sqrt(cells / total)).astype(np.uint16)
 
     starts = range(0, len(images), BATCH_SIZE)
-    tasks = (delayed(of)(slice(start, start + BATCH_SIZE)) for start in starts)
+    parts = (slice(start, start + BATCH_SIZE) for start in starts)
+    tasks = (delayed(of)(images[part], maps[part]) for part in parts)
     return np.concatenate(Parallel(n_jobs=-1, prefer="threads")(tasks))
 
 

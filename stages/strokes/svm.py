@@ -1,7 +1,8 @@
 """A support vector machine on features of strokes, and where it hesitates, a second opinion."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 
 from stages.strokes.extract_features import SCALE, features, gradients, normalising, warped
 
+if TYPE_CHECKING:
+    from stages.models.svc import OneVsOneSVC
+
 # The kernel is rounded to 2**-20, a coefficient to 2**-12: sums of their products are exact.
 KERNEL, COEFFICIENT = 2.0**20, 2.0**12
-MEGABYTES_OF_CACHE = 500
-BATCH_SIZE = 250
+# Images that are ranked at once, and that a second opinion is asked for.
+BATCH_SIZE, QUERIES = 100, 10
 
 
 class Images(NamedTuple):
@@ -27,7 +31,7 @@ class Images(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """The two likeliest classes of each image, (n,), and by how much the first of them wins.
+    """The two likeliest classes of each image, (..., n), and by how much the first of them wins.
 
     Below 1, the image is within the margin of that pair's support vector machine.
     """
@@ -37,28 +41,35 @@ class Ranking(NamedTuple):
     margin: NDArray[np.float64]
 
 
-def fitted(X: NDArray[np.uint16], y: NDArray, C: float, gamma: float) -> Any:
-    """A one-vs-one :class:`sklearn.svm.SVC` on features (n, n_features), with an RBF kernel.
-
-    scikit-learn's own: products of two rows of whole numbers are exact, and it rounds its kernel to
-    single precision, so that the last bit of ``exp`` makes no difference.
+def fitted(
+    sets: Sequence[tuple[NDArray[np.uint16], NDArray, float]], C: float
+) -> list["OneVsOneSVC"]:
+    """An SVC with an RBF kernel for each training set; all their pairs of classes side by side.
 
     Args:
-        X: Features.
-        y: (n,).
+        sets: Features (n, n_features), labels (n,), and the kernel's coefficient for features of
+            length 1.
         C: The inverse of the regularisation's strength.
-        gamma: The kernel's coefficient, for features of length 1.
     """
     # Here, so that who only asks an SVM does not wait for it.
-    from sklearn.svm import SVC
+    from stages.models.svc import OneVsOneSVC
 
-    return SVC(C=C, gamma=gamma / SCALE**2, cache_size=MEGABYTES_OF_CACHE).fit(X.astype(float), y)
+    models = [OneVsOneSVC(C, gamma / SCALE**2) for *_, gamma in sets]
+    problems = [
+        [delayed(solve)(X) for solve in model.problems(X, y)]
+        for model, (X, y, _) in zip(models, sets, strict=True)
+    ]
+    solved = iter(Parallel(n_jobs=-1, prefer="threads")(chain(*problems)))
+    return [
+        model.join(list(islice(solved, len(of_model))))
+        for model, of_model in zip(models, problems, strict=True)
+    ]
 
 
-def fitted_on_copies(
-    images: Images, y: NDArray, gamma: float, n_virtual_copies: int, values: Mapping[str, Any]
-) -> Any:
-    """An SVC on images and copies of them.
+def with_copies(
+    images: Images, y: NDArray, n_virtual_copies: int, values: Mapping[str, Any]
+) -> tuple[NDArray[np.uint16], NDArray]:
+    """The features and labels of images, and of copies of them.
 
     Virtual support vectors: DeCoste and Schölkopf, Training invariant support vector machines,
     Machine Learning 46 (2002), section 3. The support vectors of a first SVM hold what it has
@@ -67,32 +78,31 @@ def fitted_on_copies(
     Args:
         images: n of them.
         y: (n,).
-        gamma: The kernel's coefficient, for features of length 1.
         n_virtual_copies: Of each image.
-        values: The section of ``params.yaml``: ``C``, ``seed``, and ``jitter``, up to which the
-            numbers of a copy's affine map are drawn, 1 being half of an image.
+        values: The section of ``params.yaml``: ``seed``, and ``jitter``, up to which the numbers of
+            a copy's affine map are drawn, 1 being half of an image.
     """
     maps, rng = normalising(images.pixels), np.random.default_rng(values["seed"])
     warps = rng.uniform(-values["jitter"], values["jitter"], (n_virtual_copies, len(y), 2, 3))
     copies = [features(images.pixels, warped(maps, warp)) for warp in warps]
-    X = np.concatenate([images.features, *copies])
-    return fitted(X, np.tile(y, 1 + n_virtual_copies), values["C"], gamma)
+    return np.concatenate([images.features, *copies]), np.tile(y, 1 + n_virtual_copies)
 
 
-def as_integers(svc: Any) -> dict[str, NDArray]:
-    """What a fitted :class:`sklearn.svm.SVC` of :func:`features` has learned, as integers.
+def as_integers(svc: "OneVsOneSVC") -> dict[str, NDArray]:
+    """What an SVC of :func:`features` has learned, as integers.
 
     Returns:
         ``support`` (n, n_features) by class, ``n_support`` (n_classes,), ``coefficients``
         (n, n_classes - 1), of the pairs with each other class, ``intercepts`` (n_pairs,),
         ``classes`` (n_classes,), and ``gamma`` ().
     """
+    # Of two classes, an SVC's scores are the second one's.
+    sign = -1 if len(svc.classes_) == 2 else 1
     return {
-        "support": svc.support_vectors_.astype(np.uint16),
-        "n_support": svc.n_support_,
-        # Of two classes, the public ones have the other sign.
-        "coefficients": np.rint(svc._dual_coef_.T * COEFFICIENT).astype(np.int32),
-        "intercepts": np.rint(svc._intercept_ * KERNEL * COEFFICIENT).astype(np.int64),
+        "support": svc.support_vectors_,
+        "n_support": svc.n_support_.astype(np.int32),
+        "coefficients": np.rint(sign * svc.dual_coef_.T * COEFFICIENT).astype(np.int32),
+        "intercepts": np.rint(sign * svc.intercept_ * KERNEL * COEFFICIENT).astype(np.int64),
         "classes": svc.classes_,
         "gamma": np.array(svc.gamma),
     }
@@ -106,22 +116,30 @@ def ranked(learned: Mapping[str, NDArray], X: NDArray[np.uint16]) -> Ranking:
         X: (n, n_features).
     """
     parts = (X[i : i + BATCH_SIZE] for i in range(0, len(X), BATCH_SIZE))
-    tasks = (delayed(_ranked)(learned, part) for part in parts)
+    # Array by array: a cluster's worker gets each but once.
+    tasks = (delayed(_ranked)(part, **learned) for part in parts)
     columns = zip(*Parallel(n_jobs=-1, prefer="threads")(tasks), strict=True)
     return Ranking(*map(np.concatenate, columns))
 
 
-def _ranked(learned: Mapping[str, NDArray], X: NDArray[np.uint16]) -> Ranking:
-    classes, ends = learned["classes"], np.cumsum(learned["n_support"])
+def _ranked(
+    X: NDArray[np.uint16],
+    support: NDArray[np.uint16],
+    n_support: NDArray,
+    coefficients: NDArray[np.int32],
+    intercepts: NDArray[np.int64],
+    classes: NDArray,
+    gamma: NDArray,
+    **_: NDArray,
+) -> Ranking:
     n = len(classes)
-    kernel = _squared(X, learned["support"])
-    kernel = np.rint(np.exp(-learned["gamma"] * kernel) * KERNEL)
+    kernel = np.rint(np.exp(-gamma * _squared(X, support)) * KERNEL)
     wins = np.zeros((len(X), n, n))
-    wins[:, *np.triu_indices(n, 1)] = learned["intercepts"]
+    wins[:, *np.triu_indices(n, 1)] = intercepts
     wins += wins.swapaxes(1, 2)
-    for i, (end, size) in enumerate(zip(ends, learned["n_support"], strict=True)):
+    for i, (end, size) in enumerate(zip(np.cumsum(n_support), n_support, strict=True)):
         of_class, others = slice(end - size, end), np.arange(n) != i
-        part = kernel[:, of_class] @ learned["coefficients"][of_class].astype(float)
+        part = kernel[:, of_class] @ coefficients[of_class].astype(float)
         wins[:, i, others] += part
         wins[:, others, i] += part
     # For the first class of a pair, and so against the second.
@@ -139,36 +157,31 @@ def _squared(queries: NDArray[np.uint16], candidates: NDArray[np.uint16]) -> NDA
 
 
 def deformed(
-    query: NDArray[np.int32], others: NDArray[np.int32], max_displacement: int
+    queries: NDArray[np.int32], others: NDArray[np.int32], max_displacement: int
 ) -> NDArray[np.int64]:
-    """The distance to each of ``others`` when each pixel may move, and its neighbours with it.
+    """The distance of each query to its other, when a pixel may move, and its neighbours with it.
 
     The image distortion model with local context of Keysers, Deselaers, Gollan and Ney, Deformation
     models for image recognition, PAMI 29 (2007), section 3.4.
 
     Args:
-        query: (2, side, side), a gradient.
+        queries: (n, 2, side, side), gradients.
         others: (n, 2, side, side).
         max_displacement: By how many pixels each may move, at most, to each side.
     """
-    side = query.shape[-1]
-    padded = np.pad(
-        others,
-        (
-            (0, 0),
-            (0, 0),
-            (max_displacement, max_displacement),
-            (max_displacement, max_displacement),
-        ),
-    )
-    least = np.full((len(others), side, side), np.iinfo(np.int32).max, dtype=np.int32)
+    n, _, side, _ = others.shape
+    room = (max_displacement, max_displacement)
+    padded = np.pad(others, ((0, 0), (0, 0), room, room))
+    framed = np.zeros((n, side + 2, side + 2), dtype=np.int32)
+    least = np.full((n, side, side), np.iinfo(np.int32).max, dtype=np.int32)
     for down in range(2 * max_displacement + 1):
         for right in range(2 * max_displacement + 1):
-            apart = query - padded[:, :, down : down + side, right : right + side]
-            apart = np.pad((apart * apart).sum(axis=1, dtype=np.int32), ((0, 0), (1, 1), (1, 1)))
-            apart = apart[:, :-2] + apart[:, 1:-1] + apart[:, 2:]
-            apart = apart[:, :, :-2] + apart[:, :, 1:-1] + apart[:, :, 2:]
-            np.minimum(least, apart, out=least)
+            apart = queries - padded[:, :, down : down + side, right : right + side]
+            apart *= apart
+            np.add(apart[:, 0], apart[:, 1], out=framed[:, 1:-1, 1:-1])
+            rows = framed[:, :-2] + framed[:, 1:-1] + framed[:, 2:]
+            context = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
+            np.minimum(least, context, out=least)
     return least.sum(axis=(1, 2), dtype=np.int64)
 
 
@@ -212,15 +225,19 @@ def class_distances(
             ``max_displacement``.
     """
 
-    def least(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> int:
-        images = np.concatenate([pixels[None], train.pixels[rows]])
-        gradient = gradients(images, normalising(images))
-        return int(deformed(gradient[0], gradient[1:], int(values["max_displacement"])).min())
+    def least(pixels: NDArray, sizes: list[int], others: NDArray) -> NDArray[np.int64]:
+        query, other = (gradients(images, normalising(images)) for images in (pixels, others))
+        query = np.repeat(query, sizes, axis=0)
+        distances = deformed(query, other, int(values["max_displacement"]))
+        return np.minimum.reduceat(distances, np.cumsum([0, *sizes[:-1]]))
 
     found = nearest(queries.features, labels, train.features, y, int(values["n_nearest"]))
-    pairs = zip(queries.pixels, found, strict=True)
-    tasks = (delayed(least)(pixels, rows) for pixels, (rows, _) in pairs)
-    return np.array(Parallel(n_jobs=-1, prefer="threads")(tasks), dtype=np.int64)
+    tasks = []
+    for start in range(0, len(found), QUERIES):
+        rows = [rows for rows, _ in found[start : start + QUERIES]]
+        pixels, others = queries.pixels[start : start + QUERIES], train.pixels[np.concatenate(rows)]
+        tasks.append(delayed(least)(pixels, list(map(len, rows)), others))
+    return np.concatenate([[], *Parallel(n_jobs=-1, prefer="threads")(tasks)]).astype(np.int64)
 
 
 def second_opinion(
@@ -229,18 +246,20 @@ def second_opinion(
     """How much nearer the first class is than the second, from -1 to 1; 0 beyond the margin.
 
     Args:
-        ranking: Of the queries.
+        ranking: Of the queries, (..., n), by one SVM or more.
         queries: n of them.
         train: The images to compare with.
         y: Their classes.
         values: ``n_nearest`` and ``max_displacement``, as :func:`class_distances` takes them.
     """
-    opinion, asked = np.zeros(len(ranking.margin)), np.flatnonzero(ranking.margin < 1)
-    first, second = (
-        class_distances(queries.at(asked), labels[asked], train, y, values)
-        for labels in (ranking.first, ranking.second)
-    )
-    opinion[asked] = (second - first) / np.maximum(second + first, 1)
+    opinion, near = np.zeros(ranking.margin.shape), ranking.margin < 1
+    *_, rows = np.nonzero(near)
+    both = [np.stack([rows, labels[near]]) for labels in (ranking.first, ranking.second)]
+    # Several SVMs hesitate at the same images.
+    (rows, labels), which = np.unique(np.hstack(both), axis=1, return_inverse=True)
+    distances = class_distances(queries.at(rows), labels, train, y, values)
+    first, second = distances[which].reshape(2, -1)
+    opinion[near] = (second - first) / np.maximum(second + first, 1)
     return opinion
 
 

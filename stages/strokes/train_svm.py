@@ -4,20 +4,42 @@ import json
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
+from sklearn.svm import SVC
 
 from stages.common.arrays import load, load_set, save_group
 from stages.common.params import read
 from stages.models.saved import save_model
+from stages.models.svc import OneVsOneSVC
 from stages.strokes.svm import (
     Images,
     apply_second_opinion,
     as_integers,
-    fitted_on_copies,
+    fitted,
     nearest,
     ranked,
     second_opinion,
+    with_copies,
 )
+
+# As much as scikit-learn may take to train such a model again.
+MEGABYTES_OF_CACHE = 500
+
+
+def to_sklearn(svc: OneVsOneSVC, n_images: int) -> SVC:
+    """An SVC fitted on so many images as scikit-learn's own, which loads without this module."""
+    vectors, is_binary = svc.support_vectors_.astype(float), len(svc.classes_) == 2
+    # All that training does not change, of an image of each class.
+    found = SVC(C=svc.C, gamma=svc.gamma, cache_size=MEGABYTES_OF_CACHE)
+    found.fit(vectors[np.cumsum(svc.n_support_) - 1], svc.classes_)
+    found.support_, found._n_support, found._num_iter = (
+        of.astype(np.int32) for of in (svc.support_, svc.n_support_, svc.n_iter_)
+    )
+    found.support_vectors_, found.n_iter_ = vectors, found._num_iter
+    found.shape_fit_ = (n_images, vectors.shape[1])
+    found.dual_coef_, found.intercept_ = svc.dual_coef_, svc.intercept_
+    found._dual_coef_ = -svc.dual_coef_ if is_binary else svc.dual_coef_
+    found._intercept_ = -svc.intercept_ if is_binary else svc.intercept_.copy()
+    return found
 
 
 def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, out: Path) -> None:
@@ -42,16 +64,17 @@ def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, ou
     (pixels, y), (test_pixels, _) = map(np.asarray, load_set(train)), load_set(test)
     images = Images(pixels, load(features / "train.npy"))
     asked = Images(np.asarray(test_pixels), load(features / "test.npy"))
-    models = Parallel(n_jobs=-1, prefer="threads")(
-        delayed(fitted_on_copies)(images.at(rows), y[rows], best["gamma"], n_virtual_copies, values)
+    sets = [
+        (*with_copies(images.at(rows), y[rows], n_virtual_copies, values), best["gamma"])
         for n_virtual_copies in (best["n_virtual_copies"], 0)
-    )
-    learned, without_copies = map(as_integers, models)
+    ]
+    svcs = fitted(sets, values["C"])
+    learned, without_copies = map(as_integers, svcs)
     ranking = ranked(learned, asked.features)
     opinion = second_opinion(ranking, asked, images, y, values)
     said = apply_second_opinion(ranking, opinion, best["weight"])
     found = nearest(asked.features, said.first, images.features, y, 1)
-    save_model(out / "model.skops", models[0])
+    save_model(out / "model.skops", to_sklearn(svcs[0], len(sets[0][1])))
     how = {name: np.array(values[name]) for name in ("n_nearest", "max_displacement")}
     save_group(out / "svm.npz", **learned, **how, weight=np.array(best["weight"]))
     save_group(

@@ -1,7 +1,6 @@
 """The SVCs against scikit-learn's, bit for bit, and the same bits on any machine."""
 
 import hashlib
-import platform
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -16,11 +15,9 @@ from stages.data.sources import Mnist
 from stages.models import svc
 from stages.models.fit import assign_folds, fit_each, outside_each, predictions, scores
 from stages.models.svc import OneVsOneSVC, OneVsRestSVC, Problem, build, coefficient, kernel_row
+from tests.support import IS_X86
 
 LEARNED = ("support_", "support_vectors_", "n_support_", "dual_coef_", "intercept_", "n_iter_")
-# Elsewhere, compilers of libsvm fuse multiplications with additions.
-IS_X86 = platform.machine() in {"x86_64", "AMD64"}
-
 DIGEST = "0cf11204e36027e7c5a320d2e7e0ef7c42d78ca780fcbd7d32ade8da99011f7f"
 
 
