@@ -108,8 +108,7 @@ SCRIPT = """
 import os, time
 import numpy as np, scipy
 from joblib import Parallel, delayed
-from stages.common.errors import UserError
-from stages.common.run import end
+from stages.common.errors import UserError, end
 from stages.parallel import cluster
 from stages.parallel.workers import workers
 cluster.SECONDS_WITHOUT_WORKERS = 3
