@@ -4,6 +4,7 @@ A result depends on declared inputs alone. Libraries, however, read settings of 
 environment and from the user's home folder: these are taken away before any of them is imported.
 """
 
+import json
 import logging
 import os
 import re
@@ -12,8 +13,9 @@ import threading
 import time
 import warnings
 from contextlib import suppress
+from pathlib import Path
 
-from stages.common.errors import UserError
+from stages.common.errors import UserError, end
 
 # What stays: where things are, the number of cores and their kind, which change no result; how
 # fetch reaches the network, and Dask a cluster; and what DVC and the tests set.
@@ -64,39 +66,22 @@ def check_cores() -> None:
 def end_with_dvc() -> None:
     """End this process soon after the DVC that runs it, if one does."""
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with_dvc, daemon=True).start()
+        # Where DVC says which process writes what, so that no two write the same.
+        writers = json.loads(Path(".dvc/tmp/rwlock").read_bytes())["write"].values()
+        pids = {writer["pid"] for writer in writers}
+        threading.Thread(target=_end_with, args=(pids,), daemon=True).start()
 
 
-def _end_with_dvc() -> None:
+def _end_with(pids: set[int]) -> None:
     # Here, so that no stage waits for it.
     import psutil
 
-    def is_shell(process: psutil.Process) -> bool:
-        try:
-            return bool(process.environ().get("DVC_STAGE") == os.environ["DVC_STAGE"])
-        except psutil.Error:
-            return False
-
-    def runs(process: psutil.Process) -> bool:
-        try:
-            is_alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-            # It shares its group with the processes that it starts; who adopts them, when it has
-            # died before the first look, does not.
-            return bool(is_alive and os.getpgid(process.pid) == os.getpgrp())
-        except (psutil.Error, ProcessLookupError):
-            return False
-
-    def ancestor() -> psutil.Process | None:
-        # DVC starts a shell, which may start this process, or become it.
+    def run_this() -> bool:
         while True:
-            # One that ends while it is looked at has a successor.
+            # A shell between may end while it is looked at.
             with suppress(psutil.NoSuchProcess):
-                parents = psutil.Process().parents()
-                return next((process for process in parents if not is_shell(process)), None)
+                return any(process.pid in pids for process in psutil.Process().parents())
 
-    dvc = ancestor()
-    while dvc and runs(dvc):
+    while run_this():
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    # Else a shell that puts its commands into a group of their own would end them without a word.
-    os.write(2, b"DVC, which ran this stage, is gone\n")
-    os._exit(1)
+    end("DVC, which ran this stage, is gone", 1)

@@ -8,15 +8,14 @@ traceback.
 
 import errno
 import json
-import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from stages.common.errors import UserError
+from stages.common.errors import UserError, end
 from stages.common.guard import Guard
 from stages.common.process_environment import clean_environment, end_with_dvc
 
@@ -63,25 +62,16 @@ def run(stage: str, arguments: list[str]) -> None:
     Raises:
         UserError: A mistake of the user's; for example, Python imports another checkout's stages.
     """
-    end_with_dvc()
     if Path.cwd() != STAGES.resolve().parent:
         raise UserError(f"{STAGES.parent} has these stages: run them there, without PYTHONSAFEPATH")
+    end_with_dvc()
     clean_environment()
     guard = Guard(stage, arguments)
-    try:
-        main = import_module(f"stages.{stage}").main
-        guard.check_libraries()
-        main(**options(main, f"python -m stages {stage}", arguments))
-        guard.check_libraries()
-        guard.check_unchanged()
-    finally:
-        guard.check_refused()
-
-
-def end(message: str, status: int) -> NoReturn:
-    """End at once: threads that still fit a model would be waited for."""
-    print(message, end="\n" if message else "", file=sys.stderr, flush=True)
-    os._exit(status)
+    main = import_module(f"stages.{stage}").main
+    guard.check_libraries()
+    main(**options(main, f"python -m stages {stage}", arguments))
+    guard.check_libraries()
+    guard.check_unchanged()
 
 
 def start() -> None:

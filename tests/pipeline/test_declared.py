@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from tests.support.clone import Clone
 from tests.support.dag import NAMES, declared, outs, parameters, stages
 
-# They hold no code but a call.
-PACKAGE = {"stages/__init__.py", "stages/__main__.py"}
+# They hold no code but a call; and which DVC runs the stage.
+PACKAGE = {"stages/__init__.py", "stages/__main__.py", ".dvc/tmp/rwlock"}
 # What makes every stage wait for the checks, and git keep an empty folder.
 UNREAD = {
     *("data/params.checked", "data/data.checked"),
