@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -163,8 +163,8 @@ class Clone:
     def copy_stages(self, folder: Path) -> Callable[..., Any]:
         """Copy what the stages need to ``folder``; a function that runs them all, without DVC.
 
-        It takes the Python to run them with, and environment variables; it returns what the
-        libraries report of the machine.
+        It takes the Python to run them with, environment variables, and other such folders, where
+        the same process runs them, too; it returns what the libraries report of the machine.
         """
         for name in ("stages", "params.yaml", "data/idx", "data/pictures", ".dvc/plots"):
             copy = shutil.copytree if (self.folder / name).is_dir() else shutil.copy
@@ -176,10 +176,13 @@ class Clone:
             commands = [stage.cmd for stage in reversed(list(topological_sort(repo.index.graph)))]
 
         def run(
-            python: str = sys.executable, environment: Mapping[str, str] = MappingProxyType({})
+            python: str = sys.executable,
+            environment: Mapping[str, str] = MappingProxyType({}),
+            also: Sequence[Path] = (),
         ) -> Any:
+            script = str(ROOT / "tests" / "support" / "in_one_process.py")
             done = subprocess.run(
-                [python, "-W", "ignore", str(ROOT / "tests" / "support" / "in_one_process.py")],
+                [python, "-W", "ignore", script, str(folder), *map(str, also)],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": str(folder), **environment},
                 input="\n".join(commands),
