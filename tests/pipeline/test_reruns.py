@@ -80,8 +80,8 @@ def edit(clone: Clone, row: str) -> None:
         path.write_text(content.replace(before, after, 1))
 
 
-def test_an_edit_runs_what_the_readme_says(clone: Clone) -> None:
-    """And what it undoes, of the edit before it, runs nothing."""
+def test_an_edit_runs_what_the_readme_says(clone: Clone, thorough: bool) -> None:
+    """And what it changes back, of the edit before it, runs nothing."""
     expected = rows()
     for row, named in expected.items():
         # Which the README says of every parameter, and of every parameter and line of code.
@@ -94,11 +94,11 @@ def test_an_edit_runs_what_the_readme_says(clone: Clone) -> None:
         edit(clone, row)
         ran[row], reports[row] = clone.repro(), clone.reports()
     assert ran == expected
-    # Changed back, and forth: DVC remembers both.
-    for row, made in reports.items():
+    # Nor does an edit run anything another time: each, or every third.
+    for row in list(EDITS)[:: 1 if thorough else 3]:
         edit(clone, row)
         assert clone.repro() == set(), row
-        assert clone.reports() == made, row
+        assert clone.reports() == reports[row], row
     clone.undo_edits()
     assert clone.repro() == set()
     assert clone.run("git", "status", "--porcelain") == ""

@@ -1,5 +1,6 @@
 """The repository copied to a folder of its own, to run DVC in as a user does."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -8,7 +9,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
@@ -34,6 +37,17 @@ def install(folder: Path, **commands: str) -> None:
         script = folder / ".venv" / "bin" / name
         script.write_text(f'#!/bin/sh\nexec "{command}" "$@"\n')
         script.chmod(0o755)
+
+
+@cache
+def dvc_server() -> subprocess.Popen[str]:
+    """A process that runs commands of DVC: see dvc_server.py."""
+    script = str(ROOT / "tests" / "support" / "dvc_server.py")
+    process = subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    atexit.register(process.communicate)
+    return process
 
 
 class Clone:
@@ -81,7 +95,20 @@ class Clone:
         )
 
     def dvc(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self._run("dvc", *command, check=check)
+        process = dvc_server()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with TemporaryDirectory() as folder:
+            files = [Path(folder, name) for name in ("stdout", "stderr")]
+            asked = [command, str(self.folder), self.environment, *map(str, files)]
+            print(json.dumps(asked), file=process.stdin, flush=True)
+            status = int(process.stdout.readline())
+            done = subprocess.CompletedProcess(
+                ("dvc", *command), status, *(file.read_text() for file in files)
+            )
+        if check:
+            done.check_returncode()
+        return done
 
     def edit(self, **values: Any) -> None:
         """Set parameters, a dot in a key written as two underscores."""
