@@ -4,10 +4,10 @@ import os
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stages.data.sources import Mnist, sample
 from tests.support.want import want
 
 # By ``make test``, to the make of a test.
@@ -45,6 +45,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 
 
 @pytest.fixture(scope="session")
-def digits() -> Mnist:
+def digits() -> Any:
     """Images (5000, 28, 28) and labels (5000,)."""
+    # Here, as it imports scikit-learn, which takes a second.
+    from stages.data.sources import sample
+
     return sample(Path())

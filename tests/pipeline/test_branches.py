@@ -127,18 +127,6 @@ def test_what_both_edited_is_named_and_the_rest_made(branches: Clone, merged: Me
     assert branches.run("git", "diff", "merged") == ""
 
 
-@pytest.mark.thorough
-def test_a_rebase_ends_in_the_same_files(branches: Clone, merged: Merged) -> None:
-    """tests/unit/test_merge.py has one without DVC."""
-    branches.run("git", "checkout", "--quiet", "--detach", "thresholds")
-    with pytest.raises(subprocess.CalledProcessError):
-        branches.run("git", "rebase", "grid")
-    assert settle(branches) == set()
-    branches.run("git", "-c", "core.editor=true", "rebase", "--continue")
-    assert branches.reports() == merged.reports
-    assert branches.run("git", "diff", "merged") == ""
-
-
 @pytest.fixture(scope="module")
 def code(branches: Clone) -> str:
     """The branch ``code``: other code, the same figures here, and its results."""

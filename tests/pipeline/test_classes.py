@@ -31,17 +31,6 @@ def write_idx(folder: Path, images: NDArray, labels: NDArray, n_train: int) -> l
     return [folder / name for name in IDX_FILES]
 
 
-def run(clone: Clone, folder: Path, images: NDArray, labels: NDArray, **values: Any) -> None:
-    """Run every stage on these images, the first 80 % of which are for training."""
-    stages = clone.copy_stages(folder)
-    n_train = len(images) * 4 // 5
-    write_idx(folder / "data" / "idx", images, labels, n_train)
-    copy = Clone.__new__(Clone)
-    copy.folder = folder
-    copy.edit(data__source="folder", split__n_train=n_train, **values)
-    stages()
-
-
 def metrics(folder: Path) -> dict[str, Any]:
     """All metrics by their file, without those of the data and of the two labels a digit."""
     top = folder / "data" / "metrics"
@@ -73,30 +62,14 @@ def renumbered(report: dict[str, Any]) -> dict[str, Any]:
     return report | {"first_digit": {"prediction": prediction, **scores}}
 
 
-def test_other_numbers_for_the_same_digits_change_nothing_else(
-    clone: Clone, digits: Mnist, tmp_path: Path
-) -> None:
-    images, labels = digits
-    pair = [int(OTHER_NUMBERS[digit]) for digit in (3, 5)]
-    target = int(OTHER_NUMBERS[5])
-    numbers = OTHER_NUMBERS[labels]
-    run(clone, tmp_path, images, numbers, binary__target=target, errors__pair=pair)
-    ours = metrics(clone.folder)
-    assert metrics(tmp_path) == {name: renumbered(report) for name, report in ours.items()}
-    for plot, of_digits in {
-        "class_counts": ["digit"],
-        "confusion": ["actual", "predicted"],
-        "errors": ["actual", "predicted"],
-    }.items():
-        expected = columns(clone.folder, plot)
-        for name in of_digits:
-            expected[name] = [str(OTHER_NUMBERS[int(digit)]) for digit in expected[name]]
-        assert columns(tmp_path, plot) == expected
+KINDS = ("other numbers", "two, sorted", "no 0, a rare 7", "47")
 
 
 def some(digits: Mnist, *, classes: str) -> tuple[NDArray, NDArray]:
     """Images and labels of several kinds: what other data may be like."""
     images, labels = digits
+    if classes == "other numbers":
+        return images, OTHER_NUMBERS[labels]
     if classes == "two, sorted":
         chosen = np.flatnonzero(np.isin(labels, [3, 5]))[:500]
         train, test = chosen[:400], chosen[400:]
@@ -133,17 +106,48 @@ class Ran(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def ran(
-    clone: Clone,
-    digits: Mnist,
-    tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
-) -> Ran:
-    images, labels = some(digits, classes=request.param)
-    few = {"grid__n_folds": 3, "neighbors__k": 20, "augment__picture": {"image": 0, "pixels": 5}}
-    folder, named = tmp_path_factory.mktemp("classes"), request.param == "47"
-    run(clone, folder, images, labels, **few, data__classes=NAMES if named else "auto")
-    return Ran(folder, labels, named)
+def all_ran(
+    clone: Clone, digits: Mnist, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Ran]:
+    """Each kind of data; the first 80 % of the images are for training."""
+    ran = {}
+    for kind in KINDS:
+        images, labels = some(digits, classes=kind)
+        folder, n_train = tmp_path_factory.mktemp("classes"), len(images) * 4 // 5
+        ran[kind] = Ran(folder, labels, kind == "47")
+        run = clone.copy_stages(folder)
+        write_idx(folder / "data" / "idx", images, labels, n_train)
+        values: dict[str, Any] = {"data__source": "folder", "split__n_train": n_train}
+        if kind == "other numbers":
+            pair = [int(OTHER_NUMBERS[digit]) for digit in (3, 5)]
+            values |= {"binary__target": pair[1], "errors__pair": pair}
+        else:
+            values |= {"grid__n_folds": 3, "neighbors__k": 20}
+            values |= {"augment__picture": {"image": 0, "pixels": 5}}
+        Clone(folder, folder).edit(**values, data__classes=NAMES if kind == "47" else "auto")
+    run(also=[one.folder for one in ran.values() if one.folder != folder])
+    return ran
+
+
+@pytest.fixture
+def ran(all_ran: dict[str, Ran], request: pytest.FixtureRequest) -> Ran:
+    return all_ran[request.param]
+
+
+def test_other_numbers_for_the_same_digits_change_nothing_else(
+    clone: Clone, all_ran: dict[str, Ran]
+) -> None:
+    folder, ours = all_ran["other numbers"].folder, metrics(clone.folder)
+    assert metrics(folder) == {name: renumbered(report) for name, report in ours.items()}
+    for plot, of_digits in {
+        "class_counts": ["digit"],
+        "confusion": ["actual", "predicted"],
+        "errors": ["actual", "predicted"],
+    }.items():
+        expected = columns(clone.folder, plot)
+        for name in of_digits:
+            expected[name] = [str(OTHER_NUMBERS[int(digit)]) for digit in expected[name]]
+        assert columns(folder, plot) == expected
 
 
 @pytest.mark.parametrize("ran", ["47"], indirect=True)
@@ -172,7 +176,7 @@ def test_the_page_has_room_for_long_names(
             assert_apart([label.bounding_box() or {} for label in labels.all()])
 
 
-@pytest.mark.parametrize("ran", ["two, sorted", "no 0, a rare 7", "47"], indirect=True)
+@pytest.mark.parametrize("ran", KINDS[1:], indirect=True)
 def test_figures_are_right_whatever_the_classes(ran: Ran) -> None:
     folder, labels, named = ran
     n_train = len(labels) * 4 // 5

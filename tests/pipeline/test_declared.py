@@ -5,7 +5,7 @@ dependency that no stage uses is an error too: it would run for nothing.
 """
 
 import json
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,14 @@ UNREAD = {
 }
 
 
-def events(clone: Clone, command: str) -> Iterator[tuple[str, Any]]:
-    """What the trace of the clone has of a command: kind and object of each event."""
-    for path in clone.trace.glob("*.jsonl"):
-        for line in path.read_text().splitlines():
-            traced, kind, what = json.loads(line)
-            if traced == command:
-                yield kind, what
+@cache
+def events(trace: Path) -> dict[str, list[tuple[str, Any]]]:
+    """What a trace has of each command: kind and object of its events."""
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for path in trace.glob("*.jsonl"):
+        for command, kind, what in map(json.loads, path.read_text().splitlines()):
+            found.setdefault(command, []).append((kind, what))
+    return found
 
 
 def leaves(clone: Clone, file: str, key: str) -> set[str]:
@@ -67,7 +68,7 @@ def files(clone: Clone, path: str) -> set[str]:
 def used(clone: Clone, stage: PipelineStage) -> dict[str, set[str]]:
     """What a stage has read and written of the repository, and which parameters it has read."""
     found: dict[str, set[str]] = {"read": set(), "write": set(), "param": set()}
-    for kind, what in events(clone, stage.cmd):
+    for kind, what in events(clone.trace)[stage.cmd]:
         path = Path(what[0] if kind == "param" else what)
         if path.parent.name == "__pycache__" and path.parts[0] == "stages":
             kind, path = "read", path.parent.parent / f"{path.name.split('.')[0]}.py"
@@ -164,87 +165,63 @@ def test_every_parameter_is_read_by_a_stage(clone: Clone, file: str) -> None:
 
 
 LINE = '    n_train = read(params, "split.n_train")\n'
-
-
-@pytest.mark.parametrize(
-    ("file", "before", "after", "found"),
-    [
-        pytest.param(
-            "dvc.yaml",
-            "      - ${mnist}\n    outs:\n      - ${train}\n",
-            "      - ${mnist}/images.npy\n    outs:\n      - ${train}\n",
-            "split reads data/mnist/labels.npy undeclared",
-            id="undeclared read",
-        ),
-        pytest.param(
-            "dvc.yaml",
-            "      - ${train}\n      - ${test}\n\n  label:\n",
-            "      - ${train}\n      - ${test}/images.npy\n\n  label:\n",
-            "split writes data/test/labels.npy undeclared",
-            id="write outside the outs",
-        ),
-        pytest.param(
-            "dvc.yaml",
-            "      - stages/data/split.py\n",
-            "      - stages/data/split.py\n      - README.md\n",
-            "split declares README.md and does not read it",
-            id="unused dependency",
-        ),
-        pytest.param(
-            "dvc.yaml",
-            "      - stages/data/split.py\n",
-            "      - stages/data/split.py\n      - stages/output\n",
-            "split declares stages/output and does not read it",
-            id="unused folder",
-        ),
-        pytest.param(
-            "stages/data/split.py",
-            "from pathlib import Path\n",
-            "from pathlib import Path\n\nimport stages.data.label\n",
-            "split reads stages/data/label.py undeclared",
-            id="forgotten import",
-        ),
-        pytest.param(
-            "dvc.yaml",
-            "      - split\n",
-            "      - split\n      - gallery\n",
-            "split declares gallery.n_digits of params.yaml and does not read it",
-            id="unread parameter",
-        ),
-        pytest.param(
-            "stages/data/split.py",
-            LINE,
-            LINE + '    read(params, "binary.target")\n',
-            "split reads binary.target of params.yaml undeclared",
-            id="undeclared parameter",
-        ),
-        pytest.param(
-            "dvc.yaml",
-            "      - ${libraries}: [numpy]\n      - split\n",
-            "      - split\n",
-            "split reads numpy of stages/libraries.yaml undeclared",
-            id="undeclared library",
-        ),
-    ],
+# A fault of each kind, all in one stage: a text of a file and another, and how it is named.
+FAULTS = (
+    # A file read, and one written, where a folder was declared.
+    (
+        "dvc.yaml",
+        "      - ${mnist}\n    outs:\n      - ${train}\n      - ${test}\n\n  label:\n",
+        "      - ${mnist}/images.npy\n    outs:\n      - ${train}\n      - ${test}/images.npy\n\n"
+        "  label:\n",
+        ["reads data/mnist/labels.npy undeclared", "writes data/test/labels.npy undeclared"],
+    ),
+    # A file, a folder and a parameter that nothing reads.
+    (
+        "dvc.yaml",
+        "      - stages/data/split.py\n",
+        "      - stages/data/split.py\n      - README.md\n      - stages/output\n",
+        [
+            "declares README.md and does not read it",
+            "declares stages/output and does not read it",
+        ],
+    ),
+    (
+        "dvc.yaml",
+        "      - ${libraries}: [numpy]\n      - split\n",
+        "      - split\n      - gallery\n",
+        [
+            "declares gallery.n_digits of params.yaml and does not read it",
+            "reads numpy of stages/libraries.yaml undeclared",
+        ],
+    ),
+    (
+        "stages/data/split.py",
+        "from pathlib import Path\n",
+        "from pathlib import Path\n\nimport stages.data.label\n",
+        ["reads stages/data/label.py undeclared"],
+    ),
+    (
+        "stages/data/split.py",
+        LINE,
+        LINE + '    read(params, "binary.target")\n',
+        ["reads binary.target of params.yaml undeclared"],
+    ),
 )
-def test_a_planted_fault_is_named(
-    clone: Clone, file: str, before: str, after: str, found: str
-) -> None:
-    path = clone.folder / file
-    text = path.read_text()
-    assert text.count(before) == 1
-    old_traces = set(clone.trace.glob("*.jsonl"))
-    kept = {trace: trace.rename(trace.with_suffix(".kept")) for trace in old_traces}
-    path.write_text(text.replace(before, after))
-    stages.cache_clear()
+
+
+def test_every_planted_fault_is_named(clone: Clone, tmp_path: Path) -> None:
+    planted = Clone(clone.folder, tmp_path)
+    texts = {name: (clone.folder / name).read_text() for name, *_ in FAULTS}
     try:
-        clone.dvc("repro", "--single-item", "--force", "split")
-        assert discrepancies(clone, "split") == [found]
-    finally:
-        path.write_text(text)
+        for name, before, after, _ in FAULTS:
+            text = (clone.folder / name).read_text()
+            assert text.count(before) == 1
+            (clone.folder / name).write_text(text.replace(before, after))
         stages.cache_clear()
-        for trace in clone.trace.glob("*.jsonl"):
-            trace.unlink()
-        for trace, moved in kept.items():
-            moved.rename(trace)
-        clone.undo()
+        planted.run(*stages(clone.folder)["split"].cmd.split())
+        named = {f"split {line}" for *_, lines in FAULTS for line in lines}
+        assert set(discrepancies(planted, "split")) == named
+    finally:
+        for name, text in texts.items():
+            (clone.folder / name).write_text(text)
+        stages.cache_clear()

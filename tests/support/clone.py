@@ -1,5 +1,6 @@
 """The repository copied to a folder of its own, to run DVC in as a user does."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -7,8 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
@@ -34,6 +37,17 @@ def install(folder: Path, **commands: str) -> None:
         script = folder / ".venv" / "bin" / name
         script.write_text(f'#!/bin/sh\nexec "{command}" "$@"\n')
         script.chmod(0o755)
+
+
+@cache
+def dvc_server() -> subprocess.Popen[str]:
+    """A process that runs commands of DVC: see dvc_server.py."""
+    script = str(ROOT / "tests" / "support" / "dvc_server.py")
+    process = subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    atexit.register(process.communicate)
+    return process
 
 
 class Clone:
@@ -81,7 +95,20 @@ class Clone:
         )
 
     def dvc(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self._run("dvc", *command, check=check)
+        process = dvc_server()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with TemporaryDirectory() as folder:
+            files = [Path(folder, name) for name in ("stdout", "stderr")]
+            asked = [command, str(self.folder), self.environment, *map(str, files)]
+            print(json.dumps(asked), file=process.stdin, flush=True)
+            status = int(process.stdout.readline())
+            done = subprocess.CompletedProcess(
+                ("dvc", *command), status, *(file.read_text() for file in files)
+            )
+        if check:
+            done.check_returncode()
+        return done
 
     def edit(self, **values: Any) -> None:
         """Set parameters, a dot in a key written as two underscores."""
@@ -163,8 +190,8 @@ class Clone:
     def copy_stages(self, folder: Path) -> Callable[..., Any]:
         """Copy what the stages need to ``folder``; a function that runs them all, without DVC.
 
-        It takes the Python to run them with, and environment variables; it returns what the
-        libraries report of the machine.
+        It takes the Python to run them with, environment variables, and other such folders, where
+        the same process runs them, too; it returns what the libraries report of the machine.
         """
         for name in ("stages", "params.yaml", "data/idx", "data/pictures", ".dvc/plots"):
             copy = shutil.copytree if (self.folder / name).is_dir() else shutil.copy
@@ -176,10 +203,13 @@ class Clone:
             commands = [stage.cmd for stage in reversed(list(topological_sort(repo.index.graph)))]
 
         def run(
-            python: str = sys.executable, environment: Mapping[str, str] = MappingProxyType({})
+            python: str = sys.executable,
+            environment: Mapping[str, str] = MappingProxyType({}),
+            also: Sequence[Path] = (),
         ) -> Any:
+            script = str(ROOT / "tests" / "support" / "in_one_process.py")
             done = subprocess.run(
-                [python, "-W", "ignore", str(ROOT / "tests" / "support" / "in_one_process.py")],
+                [python, "-W", "ignore", script, str(folder), *map(str, also)],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": str(folder), **environment},
                 input="\n".join(commands),

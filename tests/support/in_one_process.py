@@ -1,5 +1,6 @@
-"""Run commands of stages, read from standard input, one after another in this process.
+"""Run commands of stages, read from standard input, in each of the folders that are named.
 
+One after another in this process, so that what is imported and compiled is so once.
 ``DIGITLINE_CORES`` and ``DIGITLINE_UMASK`` set what the stages see. Prints, as JSON, what the
 system and the libraries report of the machine.
 """
@@ -60,10 +61,13 @@ def main() -> None:
     take_cores()
     import_module("stages.common.process_environment").clean_environment()
     options = import_module("stages.common.run").options
-    for command in sys.stdin:
-        _, _, _, stage, *arguments = command.split()
-        stage_main = import_module(f"stages.{stage}").main
-        stage_main(**options(stage_main, stage, arguments))
+    commands = sys.stdin.readlines()
+    for folder in sys.argv[1:]:
+        os.chdir(folder)
+        for command in commands:
+            _, _, _, stage, *arguments = command.split()
+            stage_main = import_module(f"stages.{stage}").main
+            stage_main(**options(stage_main, stage, arguments))
     print(json.dumps(report | machine()))
 
 

@@ -43,11 +43,16 @@ SCORES = np.array([3.0, 1.0, -1.0, 2.0, -2.0, -3.0])
 FOLDS = np.array([0, 1, 0, 1, 0, 1], np.uint8)
 
 
-@pytest.fixture
-def random_scores() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    random = np.random.RandomState(0)
-    y = random.rand(5000) < 0.1
-    return y, np.round(random.standard_normal(5000) + 1.5 * y, 2).astype(np.float64)
+RANDOM = np.random.RandomState(0)
+COLUMNS = [
+    *("threshold", "precision", "recall", "false_positive_rate"),
+    *("true_positives", "false_positives"),
+]
+# With equal scores among them; and so many that a curve is thinned.
+RANDOM_Y = RANDOM.rand(5000) < 0.1
+RANDOM_SCORES = np.round(RANDOM.standard_normal(5000) + 1.5 * RANDOM_Y, 2).astype(np.float64)
+MANY_Y = RANDOM.rand(20_000) < 0.1
+MANY_SCORES = RANDOM.standard_normal(20_000) + 1.5 * MANY_Y
 
 
 def test_binary_metrics_by_hand() -> None:
@@ -65,10 +70,8 @@ def test_binary_metrics_by_hand() -> None:
 
 
 @pytest.mark.parametrize("threshold", [-1.0, 0.5, 2.0])
-def test_binary_metrics_are_scikit_learns(
-    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]], threshold: float
-) -> None:
-    y, scores = random_scores
+def test_binary_metrics_are_scikit_learns(threshold: float) -> None:
+    y, scores = RANDOM_Y, RANDOM_SCORES
     ours: Any = binary_metrics(y, scores, np.zeros(5000, np.uint8), threshold, 0.5)
     found = scores > threshold
     assert list(ours["confusion"].values()) == confusion_matrix(y, found).ravel().tolist()
@@ -82,10 +85,8 @@ def test_binary_metrics_are_scikit_learns(
         assert ours[name] == pytest.approx(theirs, rel=1e-13), name
 
 
-def test_a_curve_is_scikit_learns_at_every_threshold(
-    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
-) -> None:
-    y, scores = random_scores
+def test_a_curve_is_scikit_learns_at_every_threshold() -> None:
+    y, scores = RANDOM_Y, RANDOM_SCORES
     curve = curve_of(y, scores)
     precisions, recalls, thresholds = precision_recall_curve(y, scores)
     assert len(thresholds) < len(scores)
@@ -104,66 +105,38 @@ def test_a_detector_that_finds_nothing_has_no_precision() -> None:
     assert "operating_point" not in metrics
     assert metrics["f1"] == metrics["recall"] == 0
     assert metrics["roc_auc"] == 0.5
+    # One that is right as often as wrong has one.
+    assert binary_metrics(Y, SCORES, FOLDS, 1.5, precision=0.9)["precision"] == 0.5
 
 
-def test_a_detector_that_is_right_as_often_as_wrong_has_a_precision() -> None:
-    metrics = binary_metrics(Y, SCORES, FOLDS, 1.5, precision=0.9)
-    assert metrics["confusion"] == {"tn": 2, "fp": 1, "fn": 2, "tp": 1}
-    assert metrics["precision"] == 0.5
+def test_lowest_threshold_of_a_precision_by_trying_all() -> None:
+    y, scores = RANDOM_Y, RANDOM_SCORES
+    tried = min(t for t in np.unique(scores) if y[scores >= t].mean() >= 0.5)
+    assert operating_point(curve_of(y, scores), 0.5) == {
+        "threshold": tried,
+        "precision": precision_score(y, scores >= tried),
+        "recall": recall_score(y, scores >= tried),
+    }
 
 
-def test_lowest_threshold_of_a_precision_by_trying_all(
-    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
+@pytest.mark.parametrize(("y", "scores"), [(RANDOM_Y, RANDOM_SCORES), (MANY_Y, MANY_SCORES)])
+def test_curves_are_points_of_the_whole_one_with_the_chosen_among_them(
+    y: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> None:
-    y, scores = random_scores
-    found = operating_point(curve_of(y, scores), 0.5)
-    tried = [
-        threshold
-        for threshold in np.unique(scores)
-        if precision_score(y, scores >= threshold, zero_division=0) >= 0.5
-    ]
-    assert found["threshold"] == min(tried)
-    assert found["precision"] == precision_score(y, scores >= min(tried))
-    assert found["recall"] == recall_score(y, scores >= min(tried))
-
-
-def test_curves_are_points_of_the_detector(
-    random_scores: tuple[NDArray[np.bool_], NDArray[np.float64]],
-) -> None:
-    y, scores = random_scores
     whole = curve_of(y, scores)
-    chosen = operating_point(whole, 0.5)["threshold"]
-    curve = roc(whole, chosen)
-    assert len(curve["threshold"]) <= 1001
-    assert np.isfinite(curve["threshold"]).all()
-    for i in range(0, len(curve["threshold"]), 50):
-        found = scores >= curve["threshold"][i]
-        assert curve["true_positive_rate"][i] == found[y].mean()
-        assert curve["false_positive_rate"][i] == found[~y].mean()
-    assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
-    area = auc(curve["false_positive_rate"], curve["true_positive_rate"])
-    assert area == pytest.approx(roc_auc_score(y, scores), abs=1e-3)
-    curve = precision_recall(whole, chosen)
-    for i in range(0, len(curve["threshold"]), 50):
-        found = scores >= curve["threshold"][i]
-        assert curve["precision"][i] == precision_score(y, found)
-        assert curve["recall"][i] == recall_score(y, found)
-        assert curve["true_positives"][i] == (found & y).sum()
-        assert curve["false_positives"][i] == (found & ~y).sum()
-    assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
-
-
-def test_a_curve_of_many_thresholds_is_thinned_and_keeps_the_chosen_one() -> None:
-    random = np.random.RandomState(0)
-    y = random.rand(20_000) < 0.1
-    whole = curve_of(y, random.standard_normal(20_000) + 1.5 * y)
-    for chosen in whole.threshold[1234:1238]:
-        for curve in (roc(whole, chosen), precision_recall(whole, chosen)):
-            assert {len(column) for column in curve.values()} <= set(range(500, 1002))
+    for chosen in (operating_point(whole, 0.5)["threshold"], *whole.threshold[434:437]):
+        by_fpr, by_threshold = roc(whole, chosen), precision_recall(whole, chosen)
+        for curve in (by_fpr, by_threshold):
+            assert {len(column) for column in curve.values()} <= set(range(300, 1002))
             assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
             at = np.searchsorted(whole.threshold, curve["threshold"])
-            found = curve["recall" if "recall" in curve else "true_positive_rate"]
-            np.testing.assert_array_equal(found, whole.recall[at])
+            of_whole = {name: getattr(whole, name)[at] for name in COLUMNS if name in curve}
+            of_whole |= {"true_positive_rate": whole.recall[at]} if curve is by_fpr else {}
+            for name, column in of_whole.items():
+                np.testing.assert_array_equal(curve[name], column)
+        area = auc(by_fpr["false_positive_rate"], by_fpr["true_positive_rate"])
+        assert area == pytest.approx(roc_auc_score(y, scores), abs=1e-3)
+        assert set(COLUMNS) <= set(by_fpr) | set(by_threshold)
 
 
 def test_curves_without_a_chosen_threshold_mark_nothing() -> None:
@@ -185,17 +158,13 @@ def test_first_digit_at_each_threshold() -> None:
     assert not first_digit_metrics(2.5, [2.5])["above_2.5"]
 
 
-def test_a_threshold_has_one_key_however_it_is_written() -> None:
+def test_a_threshold_has_one_key_however_it_is_written_and_no_two_share_one() -> None:
     """DVC runs nothing where 0 becomes 0.0."""
     for one, other in ((0, 0.0), (-2000000, -2e6), (10**20, 1e20)):
         assert first_digit_metrics(1.0, [one]) == first_digit_metrics(1.0, [other])
-
-
-def test_no_two_thresholds_share_a_key() -> None:
     asked = [1234567, 1234568, 0.1, 0.10000001, 1e-9, -1, 1e20, 123456789.5]
-    metrics = first_digit_metrics(0.5, asked)
-    assert len(metrics) == 1 + len(asked)
-    assert list(metrics.values())[1:] == [threshold < 0.5 for threshold in asked]
+    _, *above = first_digit_metrics(0.5, asked).values()
+    assert above == [threshold < 0.5 for threshold in asked]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -127,18 +127,8 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
-def test_two_edits_meet(project: Project) -> None:
-    project.stops("merge", "last")
-    # Nothing in conflict has lines of both, and DVC can read its file.
-    assert project.read("dvc.lock") == project.git("show", "first:dvc.lock")
-    assert project.read("reports/a.json") == project.git("show", "first:reports/a.json")
-    project.settle()
-    project.git("commit", "--no-edit")
-    project.is_of("a", "i")
-    assert project.git("rev-parse", "HEAD^2") == project.git("rev-parse", "last")
-
-
 STOPPED = {
+    "a merge": (["merge", "last"], ["commit", "--no-edit"]),
     "a rebase": (["rebase", "last"], ["rebase", "--continue"]),
     "a cherry-pick": (["cherry-pick", "last"], ["cherry-pick", "--continue"]),
     "a pull": (["pull", "--no-rebase", ".", "last"], ["commit", "--no-edit"]),
@@ -154,6 +144,9 @@ def test_it_goes_on_where_git_has_stopped(project: Project, what: str) -> None:
         project.edit("b")
         project.commit("after it")
     project.stops(*stopping)
+    # Nothing in conflict has lines of both, and DVC can read its file.
+    for name in ("dvc.lock", "reports/a.json"):
+        assert project.read(name) == project.git("show", f"HEAD:{name}")
     project.settle()
     project.git(*going_on)
     project.is_of("a", "b" if what == "a revert" else "i")
