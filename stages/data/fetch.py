@@ -12,7 +12,7 @@ from typing import Any
 from stages.common.arrays import save_set
 from stages.common.errors import UserError
 from stages.common.params import read
-from stages.data.pictures import listing, pictures
+from stages.data.photos import list_photos, read_photos
 from stages.data.sources import (
     PUBLISHED,
     Fetch,
@@ -36,7 +36,7 @@ SOURCES: Mapping[str, Fetch] = {
     "openml": openml,
     "npm": npm,
     "folder": folder_of_idx,
-    "pictures": pictures,
+    "pictures": read_photos,
     "sample": sample,
 }
 
@@ -100,7 +100,7 @@ def describe_source(source: str, folder: Path) -> dict[str, Any]:
     number of the first ones may be where it has none, as the 70,000 of MNIST are one set.
     """
     if source == "pictures":
-        classes, train, test = listing(folder)
+        classes, train, test = list_photos(folder)
         return {"classes": classes, "n_train": len(train) if test else None}
     if source == "folder":
         return {"classes": (), "n_train": n_train_of_idx(folder)}
@@ -109,10 +109,10 @@ def describe_source(source: str, folder: Path) -> dict[str, Any]:
     return {"classes": (), "n_train": None}
 
 
-def main(params: Path, idx: Path, pictures: Path, out: Path, metrics: Path) -> None:
+def main(params: Path, idx: Path, photos: Path, out: Path, metrics: Path) -> None:
     """Write the images and labels of ``data.source``, what it says of them, and what they are."""
     name = read(params, "data.source")
-    folder = pictures if name == "pictures" else idx
+    folder = photos if name == "pictures" else idx
     mnist = fetch(name, folder)
     save_set(out, *mnist)
     text = json.dumps(describe_source(name, folder), indent=2) + "\n"

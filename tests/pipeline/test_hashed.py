@@ -20,7 +20,7 @@ from dvc_data.hashfile.tree import Tree
 from PIL import Image
 
 from stages.common.errors import UserError
-from stages.data import fetch, pictures, sources
+from stages.data import fetch, photos, sources
 from tests.support import ROOT
 
 Plant = Callable[[Path], Any]
@@ -81,7 +81,7 @@ def read(project: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> dict[Pa
         found[path] = content(path)
         return reads(path, *arguments)
 
-    monkeypatch.setattr(pictures, "read_picture", partial(recorded, pictures.read_picture))
+    monkeypatch.setattr(photos, "read_photo", partial(recorded, photos.read_photo))
     monkeypatch.setattr(sources, "read_idx", partial(recorded, sources.read_idx))
     with suppress(UserError):
         fetch.fetch(source, project / (PICTURES if source == "pictures" else "data/idx"))

@@ -22,7 +22,7 @@ from PIL import Image
 from stages import check_params
 from stages.common.errors import UserError
 from stages.data import fetch
-from stages.data.pictures import MAX_CHARACTERS, pictures, read_picture
+from stages.data.photos import MAX_CHARACTERS, read_photo, read_photos
 from stages.data.sources import (
     IDX_FILES,
     PUBLISHED,
@@ -470,7 +470,7 @@ def test_any_first_part_of_the_pictures_has_its_share_of_each_class(tmp_path: Pa
         blank = np.zeros((n, 4, 4), np.uint8)
         save_pictures(tmp_path / "train", blank, np.repeat(name, n), ".png")
     assert fetch.describe_source("pictures", tmp_path)["n_train"] is None
-    _, labels = pictures(tmp_path)
+    _, labels = read_photos(tmp_path)
     for n in range(1, 66):
         found = np.bincount(labels[:n], minlength=3)
         assert abs(found - np.array(list(counts.values())) * n / 65).max() <= 1
@@ -504,7 +504,7 @@ def test_a_picture_is_light_on_dark_in_the_middle(
     if image.mode == "P":
         image.putpalette([255, 255, 255, 0, 0, 0])
     image.save(tmp_path / name)
-    pixels = read_picture(tmp_path / name)
+    pixels = read_photo(tmp_path / name)
     assert pixels.shape == (28, 28)
     assert pixels.dtype == np.uint8
     # Twice as wide as high: seven blank rows above and below.
@@ -521,7 +521,7 @@ def test_a_picture_is_turned_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     np.testing.assert_array_equal(
-        read_picture(tmp_path / "turned.png"), read_picture(tmp_path / "upright.png")
+        read_photo(tmp_path / "turned.png"), read_photo(tmp_path / "upright.png")
     )
 
 

@@ -51,7 +51,7 @@ def _of_classes(part: Path, classes: list[str]) -> list[tuple[Path, int]]:
     return [(path, label) for _, label, path in sorted(files)]
 
 
-def listing(folder: Path) -> Listing:
+def list_photos(folder: Path) -> Listing:
     """What ``train/CLASS/`` and ``test/CLASS/`` below a folder hold; ``test`` may be missing.
 
     Raises:
@@ -93,7 +93,7 @@ def _grey(image: Image.Image) -> Image.Image:
     return image.convert("L")
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_photo(path: Path) -> NDArray[np.uint8]:
     """A picture as MNIST has it, light on dark: (28, 28), its aspect kept, in the middle.
 
     It is turned upright by its EXIF orientation, laid on white where it is transparent, and
@@ -121,8 +121,8 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.pad(grey, (SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
-def pictures(folder: Path) -> Mnist:
-    """The pictures of :func:`listing`, those of ``train`` first."""
-    _, train, test = listing(folder)
-    images = np.stack([read_picture(path) for path, _ in train + test])
+def read_photos(folder: Path) -> Mnist:
+    """The pictures of :func:`list_photos`, those of ``train`` first."""
+    _, train, test = list_photos(folder)
+    images = np.stack([read_photo(path) for path, _ in train + test])
     return images, np.array([label for _, label in train + test], np.uint8)
