@@ -496,7 +496,7 @@ from stages.data.sources import sample
 from stages.strokes.svm import Images, as_integers, ranked
 from stages.strokes.extract_features import features, normalising
 from stages.strokes.svm import fitted_on_copies
-pixels, y = (array[:900] for array in sample(Path()))
+pixels, y = (array[:900] for array in sample(Path())[:2])
 train = Images(pixels, features(pixels, normalising(pixels)))
 values = {"C": 10, "jitter": 0.12, "seed": 0}
 svc = fitted_on_copies(train.at(np.arange(600)), y[:600], 3, 1, values)
