@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stages.data.sources import Fetched, SourceError, check_is_hashed
 
@@ -120,8 +120,10 @@ def open_photo(path: Path) -> Image.Image:
                 if file.format not in FORMATS:
                     raise SourceError(f"{path} is {file.format}, not PNG or JPEG")
                 image = ImageOps.exif_transpose(file)
+    except UnidentifiedImageError as error:
+        raise SourceError(f"{path} is not PNG or JPEG") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
-        raise SourceError(f"{path} is no picture: {error}") from error
+        raise SourceError(f"{path} is damaged or too large: {error}") from error
     if image.mode.startswith("I"):
         # 16 bits, which Pillow would cut off.
         return Image.fromarray(np.asarray(image, np.float32))
@@ -135,7 +137,7 @@ def read_photo(path: Path) -> Photo:
     image = open_photo(path)
     pixels = np.asarray(ImageOps.contain(image, (SIDE, SIDE), Image.Resampling.LANCZOS))
     if not pixels.size:
-        raise SourceError(f"{path} is no picture: {image.width} × {image.height} pixels")
+        raise SourceError(f"{path} is too thin: {image.width} × {image.height} pixels")
     grey, opacity = pixels, np.full((1, 1), 255, np.uint8)
     if image.mode == "LA":
         grey, opacity = pixels[..., 0], pixels[..., 1]

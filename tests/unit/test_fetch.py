@@ -617,10 +617,13 @@ def renamed(name: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (lambda at: (at / "train/b/no.jpg").write_bytes(b"no picture"), "b/no.jpg is no picture"),
-        (cut_off, "b/x.png is no picture"),
-        (saved("a.png", Image.new("1", (20_000, 20_000))), "b/a.png is no picture"),
-        (saved("thin.png", Image.new("L", (900, 1))), "b/thin.png is no picture"),
+        (
+            lambda at: (at / "train/b/no.jpg").write_bytes(b"no picture"),
+            "b/no.jpg is not PNG or JPEG",
+        ),
+        (cut_off, "b/x.png is damaged or too large: "),
+        (saved("a.png", Image.new("1", (20_000, 20_000))), "b/a.png is damaged or too large: "),
+        (saved("thin.png", Image.new("L", (900, 1))), "b/thin.png is too thin: 900 × 1 "),
         (saved("x.jpg", Image.new("L", (5, 5)), format="WEBP"), "x.jpg is WEBP, not PNG or JPEG"),
         (saved("x.gif", Image.new("L", (5, 5))), "b/x.gif is GIF, not PNG or JPEG"),
         (lambda at: (at / "train/b/x.png").mkdir(), "b/x.png is a folder: its pictures belong in"),
