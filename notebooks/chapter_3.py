@@ -118,8 +118,8 @@ draw_panels([sheet(X_train[:100], 10)], ["The first hundred"], n_columns=1, size
 target, thresholds = params["binary"]["target"], params["binary"]["thresholds"]
 is_target = np.asarray(load(data / "is_target/train.npy"))
 sgd = load_group(models / "binary/sgd/out_of_fold.npz")
-said = sgd["scores"] > thresholds["decision"]["sgd"]
-sgd_accuracy = fold_accuracies(said == is_target, sgd["folds"])
+predicted = sgd["scores"] > thresholds["decision"]["sgd"]
+sgd_accuracy = fold_accuracies(predicted == is_target, sgd["folds"])
 sgd_accuracy
 
 # %% [markdown]
@@ -148,7 +148,7 @@ fold_accuracies(said_by_dummy == is_target, dummy["folds"])
 # the detector took them for. A perfect one has zeros off its diagonal.
 
 # %%
-confusion_matrix(is_target, said), confusion_matrix(is_target, is_target)
+confusion_matrix(is_target, predicted), confusion_matrix(is_target, is_target)
 
 # %% [markdown]
 # *Precision*: of the images that it took for targets, the share that are. *Recall*: of the targets,
@@ -156,13 +156,13 @@ confusion_matrix(is_target, said), confusion_matrix(is_target, is_target)
 
 
 # %%
-def worth(said):
+def worth(predicted):
     """Precision, recall and F1 of answers (n,); no number where it would be 0 of 0."""
     scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
-    return {name: score(is_target, said, zero_division=np.nan) for name, score in scores.items()}
+    return {name: score(is_target, predicted, zero_division=np.nan) for name, score in scores.items()}
 
 
-sgd_worth = worth(said)
+sgd_worth = worth(predicted)
 sgd_worth
 
 # %% [markdown]
@@ -407,16 +407,16 @@ plt.show()
 # %%
 best = metrics["grid.json"]["best"]
 nearest_to_test = load_group(neighbors / "test_in_train.npz")
-knn_said = vote(nearest_to_test, y_train, best["n_neighbors"], best["weights"])
-knn_accuracy = (knn_said == y_test).mean()
+knn_predictions = vote(nearest_to_test, y_train, best["n_neighbors"], best["weights"])
+knn_accuracy = (knn_predictions == y_test).mean()
 best, knn_accuracy
 
 # %%
 # Try it: another of its errors, and the neighbours that led it there.
-errors = np.flatnonzero(knn_said != y_test)
+errors = np.flatnonzero(knn_predictions != y_test)
 image = errors[0]
 voters = nearest_to_test["indices"][image, : best["n_neighbors"]]
-titles = [f"{y_test[image]}, taken for {knn_said[image]}", *map(str, y_train[voters])]
+titles = [f"{y_test[image]}, taken for {knn_predictions[image]}", *map(str, y_train[voters])]
 draw_panels([X_test[image], *X_train[voters]], titles, n_columns=len(titles), size=2)
 
 # %% [markdown]
@@ -441,10 +441,10 @@ draw_panels(
 # %%
 y_augmented = load(data / "augmented/labels.npy")
 nearest_in_augmented = load_group(neighbors / "test_in_augmented.npz")
-augmented_said = vote(
+augmented_predictions = vote(
     nearest_in_augmented, y_augmented, best["n_neighbors"], best["weights"]
 )
-augmented_accuracy = (augmented_said == y_test).mean()
+augmented_accuracy = (augmented_predictions == y_test).mean()
 len(y_train), knn_accuracy, len(y_augmented), augmented_accuracy
 
 # %% [markdown]

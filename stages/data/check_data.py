@@ -115,11 +115,13 @@ def main(params: Path, mnist: Path, checked: Path, classes: Path) -> None:
         "augment.picture.image",
     )
     values, (_, y) = {key: read(params, key) for key in keys}, load_set(mnist)
-    told = json.loads((mnist / "source.json").read_text(encoding="utf-8"))
-    if lines := [f"{params}: {mistake}" for mistake in mistakes(values, y, told)]:
+    source_info = json.loads((mnist / "source.json").read_text(encoding="utf-8"))
+    if lines := [f"{params}: {mistake}" for mistake in mistakes(values, y, source_info)]:
         raise UserError("\n".join(lines))
     # A source's own names are of the labels from 0, of which an image may have none.
-    own = [told["classes"][label] for label in np.unique(y)] if told["classes"] else []
+    own = (
+        [source_info["classes"][label] for label in np.unique(y)] if source_info["classes"] else []
+    )
     names = own if values["data.classes"] == "auto" else values["data.classes"]
     text = json.dumps(named(y, names), indent=2, ensure_ascii=False)
     classes.write_text(text + "\n", encoding="utf-8")

@@ -92,8 +92,8 @@ def main(params: Path, idx: Path, photos: Path, out: Path, metrics: Path) -> Non
     of_photos = partial(read_photos, polarity=read(params, "data.polarity"))
     mnist = fetch(name, photos if name == "pictures" else idx, {**SOURCES, "pictures": of_photos})
     save_set(out, mnist.images, mnist.labels)
-    told = {"classes": mnist.classes, "n_train": mnist.n_train}
-    (out / "source.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    source_info = {"classes": mnist.classes, "n_train": mnist.n_train}
+    (out / "source.json").write_text(json.dumps(source_info, indent=2) + "\n", encoding="utf-8")
     n, height, width = mnist.images.shape
     report = {"images": n, "pixels": height * width, "is_mnist": sha256(mnist) == MNIST_SHA256}
     write_metrics(metrics, report)

@@ -129,10 +129,10 @@ def binary_metrics(
     }
 
 
-def first_digit_metrics(score: float, asked: Sequence[float]) -> Metrics:
+def first_digit_metrics(score: float, thresholds: Sequence[float]) -> Metrics:
     """The score of the first digit, and whether it is above each threshold (In 21-23)."""
     # DVC takes 0 and 0.0 for the same, and so must the key.
-    names = [repr(float(threshold)).removesuffix(".0") for threshold in asked]
+    names = [repr(float(threshold)).removesuffix(".0") for threshold in thresholds]
     answers = {f"above_{name}": score > float(name) for name in names}
     return {"score": score, **answers}
 

@@ -170,7 +170,7 @@ def predictions(model: Any, first: NDArray, test: NDArray, classes: NDArray) -> 
     last = last[-1] if isinstance(last, Pipeline) else last
     n_estimators = len(getattr(last, "estimators_", [last]))
     intercepts = getattr(last, "intercept_", np.empty(n_estimators))
-    said = {
+    answers = {
         "classes": classes,
         "first_prediction": model.predict(first)[0],
         "first_scores": scores(model, first, classes).ravel(),
@@ -180,7 +180,7 @@ def predictions(model: Any, first: NDArray, test: NDArray, classes: NDArray) -> 
     }
     # The weights of a pipeline are of what the step before them makes of the pixels.
     is_linear = hasattr(last, "coef_") and last is to_sklearn(model)
-    return said | ({"weights": last.coef_, "intercepts": intercepts} if is_linear else {})
+    return answers | ({"weights": last.coef_, "intercepts": intercepts} if is_linear else {})
 
 
 def to_sklearn(model: Any) -> BaseEstimator:

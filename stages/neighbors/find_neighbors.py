@@ -17,9 +17,9 @@ def main(params: Path, queries: Path, images: Path, out: Path) -> None:
 
     An image that is among both is its own nearest neighbour, or of its copies the first.
     """
-    k, among = read(params, "neighbors.k"), load(images)
+    k, candidates = read(params, "neighbors.k"), load(images)
     # As one array, each pair of images is looked at once.
-    asked = among if queries == images else load(queries)
+    own = candidates if queries == images else load(queries)
     with workers():
-        indices, squared = nearest(asked, among, k, f"neighbours in {images.parent.name}")
+        indices, squared = nearest(own, candidates, k, f"neighbours in {images.parent.name}")
     save_group(out, indices=indices, squared_distances=squared)

@@ -52,21 +52,21 @@ def nearest(
     pixels, middle = np.flatnonzero(brightest), int(brightest.max()) // 2 + 1
     mutual = queries is images
     groups, blocks = _slices(len(queries), PER_TASK), _slices(len(images), PER_TASK)
-    asked = [np.asarray(queries[rows]) for rows in groups]
+    parts = [np.asarray(queries[rows]) for rows in groups]
     # By the index of a group's first query. Never written into: another thread reads it.
     neighbors = {rows.start: np.full((rows.stop - rows.start, k), NO_NEIGHBOR) for rows in groups}
 
     def tasks() -> Iterator[Any]:
         for i, block in enumerate(blocks):
             # One array for all tasks of a block: a cluster gets it once, and keeps it as long.
-            among = asked[i] if mutual else np.asarray(images[block])
+            candidates = parts[i] if mutual else np.asarray(images[block])
             for j in reversed(range(i + 1 if mutual else len(groups))):
                 start, first = groups[j].start, block.start
                 limits = {
                     of: neighbors[of].max(axis=1) for of in ((start, first) if mutual else (start,))
                 }
                 search = partial(_search, start, first, mutual, pixels, middle, k, limits)
-                yield delayed(search)(asked[j], among)
+                yield delayed(search)(parts[j], candidates)
 
     total = len(blocks) * (len(blocks) + 1) // 2 if mutual else len(blocks) * len(groups)
     with joblib_progress(total, label):
@@ -115,9 +115,9 @@ def _search(
     base, squares = _centred(images, pixels, middle)
     found = {of: np.repeat(limit[:, None], k, axis=1) for of, limit in limits.items()}
     for rows in _slices(len(queries), PER_PRODUCT):
-        asked, own_squares = _centred(queries[rows], pixels, middle)
+        centred, own_squares = _centred(queries[rows], pixels, middle)
         # Twice a number is as exact as the number.
-        asked *= -2
+        centred *= -2
         for part in _slices(len(images), PER_PRODUCT):
             query, image = start + rows.start, first + part.start
             # Of two images in one set, the distance is found once.
@@ -125,7 +125,7 @@ def _search(
                 continue
             squared = np.add.outer(own_squares, squares[part])
             for terms in _slices(len(pixels), EXACT // middle**2):
-                squared += (asked[:, terms] @ base[part, terms].T).astype(np.int32)
+                squared += (centred[:, terms] @ base[part, terms].T).astype(np.int32)
             found[start][rows] = _nearer(found[start][rows], squared, image)
             if mutual and image > query:
                 turned = np.ascontiguousarray(squared.T)

@@ -57,20 +57,20 @@ def cross_validated(
     for (gamma, inside), svc in zip(first, svcs, strict=True):
         support[gamma] = np.append(support[gamma], np.flatnonzero(inside)[svc.support_])
     candidates = list(product(support.items(), values["n_virtual_copies"]))
-    said = np.empty((len(candidates), len(values["weight"]), len(y)), dtype=y.dtype)
+    predictions = np.empty((len(candidates), len(values["weight"]), len(y)), dtype=y.dtype)
     for inside in insides:
         sets = []
         for (gamma, rows), n_virtual_copies in candidates:
             others = rows[~inside[rows]]
             copied = with_copies(images.at(others), y[others], n_virtual_copies, values)
             sets.append((*copied, gamma))
-        asked = images.at(inside)
-        rankings = [ranked(as_integers(svc), asked.features) for svc in fitted(sets, values["C"])]
+        queries = images.at(inside)
+        rankings = [ranked(as_integers(svc), queries.features) for svc in fitted(sets, values["C"])]
         ranking = Ranking(*map(np.stack, zip(*rankings, strict=True)))
-        opinion = second_opinion(ranking, asked, images.at(~inside), y[~inside], values)
+        opinion = second_opinion(ranking, queries, images.at(~inside), y[~inside], values)
         for i, weight in enumerate(values["weight"]):
-            said[:, i, inside] = apply_second_opinion(ranking, opinion, weight).first
-    return said, support
+            predictions[:, i, inside] = apply_second_opinion(ranking, opinion, weight).first
+    return predictions, support
 
 
 def main(params: Path, train: Path, features: Path, out: Path) -> None:
@@ -86,8 +86,8 @@ def main(params: Path, train: Path, features: Path, out: Path) -> None:
     folds = fold_numbers(StratifiedKFold(read(params, "cross_validate.n_folds")), y)
     images = Images(pixels, load(features / "train.npy"))
     with workers(), joblib_progress(None, "cross-validate"):
-        said, rows = cross_validated(images, y, folds, values)
-    counts = (said != y).sum(axis=-1).ravel()
+        predictions, rows = cross_validated(images, y, folds, values)
+    counts = (predictions != y).sum(axis=-1).ravel()
     candidates = list(product(*(values[name] for name in NAMES)))
     columns = dict(zip(NAMES, map(np.array, zip(*candidates, strict=True)), strict=True))
     save_group(out / "grid.npz", **columns, errors=counts, error=counts / len(y))

@@ -202,11 +202,11 @@ def nearest(
     """
     found: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     for label in np.unique(labels):
-        asked, of_class = np.flatnonzero(labels == label), np.flatnonzero(y == label)
-        squared = _squared(queries[asked], candidates[of_class]).astype(np.int64)
+        rows, of_class = np.flatnonzero(labels == label), np.flatnonzero(y == label)
+        squared = _squared(queries[rows], candidates[of_class]).astype(np.int64)
         # With its row, no distance is there twice.
         keys = np.partition(squared << 32 | of_class, min(n, len(of_class)) - 1, axis=1)
-        for query, key in zip(asked, np.sort(keys[:, :n], axis=1), strict=True):
+        for query, key in zip(rows, np.sort(keys[:, :n], axis=1), strict=True):
             found[int(query)] = key & (2**32 - 1), key >> 32
     return [found[query] for query in range(len(labels))]
 

@@ -63,25 +63,25 @@ def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, ou
     values, rows = read(params, "strokes"), load(chosen / "support.npy")
     (pixels, y), (test_pixels, _) = map(np.asarray, load_set(train)), load_set(test)
     images = Images(pixels, load(features / "train.npy"))
-    asked = Images(np.asarray(test_pixels), load(features / "test.npy"))
+    queries = Images(np.asarray(test_pixels), load(features / "test.npy"))
     sets = [
         (*with_copies(images.at(rows), y[rows], n_virtual_copies, values), best["gamma"])
         for n_virtual_copies in (best["n_virtual_copies"], 0)
     ]
     svcs = fitted(sets, values["C"])
     learned, without_copies = map(as_integers, svcs)
-    ranking = ranked(learned, asked.features)
-    opinion = second_opinion(ranking, asked, images, y, values)
-    said = apply_second_opinion(ranking, opinion, best["weight"])
-    found = nearest(asked.features, said.first, images.features, y, 1)
+    ranking = ranked(learned, queries.features)
+    opinion = second_opinion(ranking, queries, images, y, values)
+    decided = apply_second_opinion(ranking, opinion, best["weight"])
+    found = nearest(queries.features, decided.first, images.features, y, 1)
     save_model(out / "model.skops", to_sklearn(svcs[0], len(sets[0][1])))
     how = {name: np.array(values[name]) for name in ("n_nearest", "max_displacement")}
     save_group(out / "svm.npz", **learned, **how, weight=np.array(best["weight"]))
     save_group(
         out / "predictions.npz",
-        predictions=said.first,
+        predictions=decided.first,
         alone=ranking.first,
-        without_copies=ranked(without_copies, asked.features).first,
-        margin=np.round(said.margin, 4),
+        without_copies=ranked(without_copies, queries.features).first,
+        margin=np.round(decided.margin, 4),
         squared_distances=np.array([squared[0] for _, squared in found]),
     )
