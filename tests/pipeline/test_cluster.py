@@ -24,7 +24,7 @@ from tests.support.waiting import wait_for
 THOROUGH = pytest.mark.thorough
 # The stages that send something, and one of each kind.
 SENT = [name for name, stage in stages().items() if "stages/parallel" in modules(stage)]
-ONE_OF_EACH = ["fit@binary_forest", "fit@digits_sgd", "fit@digits_ovr_svc", "search_grid"]
+ONE_OF_EACH = ["fit@binary_forest", "fit@digits_sgd", "fit@digits_ovr_svc"]
 ONE_OF_EACH += ["find_neighbors@test_in_augmented", "denoise", "choose_svm"]
 OTHER_CODE = """
 import sys
