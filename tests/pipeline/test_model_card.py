@@ -180,7 +180,7 @@ def test_it_says_of_which_data_it_is(clone: Clone, card: str, is_mnist: bool) ->
         folder / "stages" / "report" / "pages" / "model_card",
         names,
         {name: results.table(plots / f"{name}.csv") for name in ("class_counts", "confusion")},
-        {"digits_sgd": folder / "params.yaml"},
+        {"digits_sgd": folder / "data/models/digits/sgd/model.skops"},
         metrics=metrics,
         params=params,
     )

@@ -51,7 +51,7 @@ def test_an_experiment_and_what_it_changes(clone: Clone) -> None:
 
 
 # What the checks write, beside the files that say that they have passed.
-OF_CHECKS = {"params.schema.json", "classes.json"}
+OF_CHECKS = {"params.json", "params.schema.json", "classes.json"}
 
 
 @pytest.mark.parametrize(
