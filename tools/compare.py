@@ -1,10 +1,10 @@
 """What differs between a revision and the workspace, as Markdown for a pull request.
 
-``python -m tools.compare main`` writes ``compare.md``, and its pictures into ``compare_plots/``.
-Outside of the graph: no stage reads them.
+``python -m tools.compare main`` writes ``compare.md``, and its pictures into ``compare_plots/``:
+the tables of ``dvc params diff`` and ``dvc metrics diff``, whose ``--md`` escapes nothing, and what
+``dvc plots diff`` shows in a browser.
 """
 
-import json
 import logging
 import re
 import shutil
@@ -31,11 +31,7 @@ WORKSPACE = "workspace"
 
 
 def check(errors: dict[str, Any], base: str) -> None:
-    """Check that DVC could read all files of one kind, of both revisions.
-
-    Raises:
-        UserError: It could not. What the base has not counts as none.
-    """
+    """Raise :class:`UserError` if DVC could not read a file; what the base has not is none."""
     for revision, of in errors.items():
         for file, error in of.items() if isinstance(of, dict) else [("", of)]:
             # Of dvc.yaml and what it takes with it, DVC's error has the name.
@@ -53,12 +49,10 @@ def code(value: Any) -> str:
     """
     if value is None:
         return "–"
-    text = " ".join(str(value).split()) or " "
     # Right after a backslash, the escape of a pipe would itself be escaped.
-    text = text.replace("\\|", "\\ |").replace("|", "\\|")
+    text = " ".join(str(value).split()).replace("\\|", "\\ |").replace("|", "\\|") or " "
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    pad = " " if "`" in text else ""
-    return f"{fence}{pad}{text}{pad}{fence}"
+    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 
 
 def table(header: list[str], rows: Iterable[list[str]]) -> str:
@@ -67,65 +61,46 @@ def table(header: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def values(differences: dict[str, dict[str, dict[str, Any]]], base: str) -> Iterator[str]:
+def values(found: dict[str, Any], base: str) -> Iterator[str]:
     """Yield one table, if anything differs, of what DVC's ``diff`` of values returns."""
+    check(found.get("errors", {}), base)
     rows = [
         [
             *map(code, (path, key, value["old"], value["new"])),
             # Of two truth values, DVC's difference is a number too.
             f"{value['diff']:+.6g}" if "diff" in value and type(value["new"]) is not bool else "",
         ]
-        for path, keys in sorted(differences.items())
+        for path, keys in sorted(found.get("diff", {}).items())
         for key, value in sorted(keys.items())
     ]
     if rows:
         yield table(["file", "key", code(base), code(WORKSPACE), "change"], rows)
 
 
-def picture(name: str, content: bytes) -> str:
-    """The Markdown of a picture, which is written into ``compare_plots/``."""
+def plot(renderer: Any, name: str) -> Iterator[str]:
+    """Yield the title of a plot and its pictures, a file each, if it differs."""
+    entries, suffix = to_json(renderer), ".png"
+    of: dict[str, Any] = {}
+    if renderer.TYPE == "vega":
+        spec = entries[0]["content"]
+        # The base first.
+        spec["data"]["values"].sort(key=lambda point: point["rev"] == WORKSPACE)
+        for point in spec["data"]["values"]:
+            of.setdefault(point["rev"], []).append(point | {"rev": ""})
+        pictures = [vl_convert.vegalite_to_png(spec, scale=2)]
+    else:
+        # DVC has the workspace first.
+        of = {each["revisions"][0]: Path(each["url"]).read_bytes() for each in reversed(entries)}
+        pictures, suffix = list(of.values()), Path(entries[0]["url"]).suffix
+    if len(of) > 1 and of[WORKSPACE] == next(iter(of.values())):
+        return
     PICTURES.mkdir(exist_ok=True)
-    path = PICTURES / name
-    path.write_bytes(content)
-    return f"![{path.stem}]({path.as_posix()})"
-
-
-def chart(name: str, spec: dict[str, Any]) -> Iterator[str]:
-    """Yield the picture of a chart with the data of both revisions, if they differ."""
-    points = spec["data"]["values"]
-    # The base first.
-    points.sort(key=lambda point: point["rev"] == WORKSPACE)
-    of = {
-        at: [p | {"rev": ""} for p in points if p["rev"] == at] for at in {p["rev"] for p in points}
-    }
-    if len(of) < 2 or len({json.dumps(values) for values in of.values()}) > 1:
-        yield picture(f"{name}.png", vl_convert.vegalite_to_png(spec, scale=2))
-
-
-def images(name: str, files: dict[str, Path]) -> Iterator[str]:
-    """Yield a table of an image in each revision, side by side, if they differ."""
-    contents = {revision: path.read_bytes() for revision, path in files.items()}
-    if len(contents) < 2 or len(set(contents.values())) > 1:
-        suffix = next(iter(files.values())).suffix
-        numbered = enumerate(contents.values(), 1)
-        cells = [picture(f"{name}-{i}{suffix}", content) for i, content in numbered]
-        yield table([code(revision) for revision in contents], [cells])
-
-
-def plots(renderers: Iterable[Any]) -> Iterator[str]:
-    """Yield the title and the pictures of each plot that differs, of DVC's renderers."""
-    for number, renderer in enumerate(sorted(renderers, key=lambda each: each.name), 1):
-        # Without the number, two names could become one.
-        name = f"{number}-{re.sub('[^A-Za-z0-9]+', '-', Path(renderer.name).stem)}"
-        entries = to_json(renderer)
-        if renderer.TYPE == "vega":
-            drawn = [part for entry in entries for part in chart(name, entry["content"])]
-        else:
-            # DVC has the workspace first.
-            files = {e["revisions"][0]: Path(e["url"]) for e in reversed(entries)}
-            drawn = list(images(name, files))
-        if drawn:
-            yield from (f"### {code(renderer.name)}", *drawn)
+    paths = [PICTURES / f"{name}-{i}{suffix}" for i in range(1, len(pictures) + 1)]
+    for path, content in zip(paths, pictures, strict=True):
+        path.write_bytes(content)
+    links = [f"![{path.stem}]({path.as_posix()})" for path in paths]
+    yield f"### {code(renderer.name)}"
+    yield links[0] if renderer.TYPE == "vega" else table([*map(code, of)], [links])
 
 
 def main(base: str, /) -> None:
@@ -138,34 +113,28 @@ def main(base: str, /) -> None:
     Raises:
         UserError: There is no such revision, or a file of either cannot be read.
     """
-    if not base:
-        raise UserError("name a revision: make compare BASE=main")
-    # A branch may have the name that DVC gives to the files as they are.
-    revision = f"refs/heads/{base}" if base == WORKSPACE else base
     with tempfile.TemporaryDirectory() as folder, Repo() as repo:
-        params = repo.params.diff(revision, WORKSPACE)
-        check(params.get("errors", {}), base)
-        metrics = repo.metrics.diff(revision, WORKSPACE)
-        check(metrics.get("errors", {}), base)
+        sections = {
+            "Parameters": list(values(repo.params.diff(base, WORKSPACE), base)),
+            "Metrics": list(values(repo.metrics.diff(base, WORKSPACE), base)),
+            "Plots": [],
+        }
         # DVC writes there that something was not read, but not what.
         with redirect_stderr(StringIO()):
-            found = repo.plots.diff(revs=[revision, WORKSPACE])
-        drawn = match_defs_renderers(found, folder, repo.plots.templates_dir)
-        for _, of_sources, of_definitions in drawn:
-            check({**of_definitions, **of_sources}, base)
+            found = repo.plots.diff(revs=[base, WORKSPACE])
+        plots = match_defs_renderers(found, folder, repo.plots.templates_dir)
         shutil.rmtree(PICTURES, ignore_errors=True)
-        sections = {
-            "Parameters": list(values(params.get("diff", {}), base)),
-            "Metrics": list(values(metrics.get("diff", {}), base)),
-            "Plots": list(plots(renderer for renderer, *_ in drawn)),
-        }
+        for number, (renderer, *errors) in enumerate(sorted(plots, key=lambda p: p[0].name), 1):
+            check(errors[1] | errors[0], base)
+            # Without the number, two names could become one.
+            name = f"{number}-{re.sub('[^A-Za-z0-9]+', '-', Path(renderer.name).stem)}"
+            sections["Plots"] += plot(renderer, name)
     blocks = [f"# This branch against {code(base)}"]
     for title, section in sections.items():
-        if section:
-            blocks += [f"## {title}", *section]
+        blocks += [f"## {title}", *section] * bool(section)
     if len(blocks) == 1:
         blocks.append("No parameter, metric or plot differs.")
-    REPORT.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    REPORT.write_text("\n\n".join(blocks) + "\n", encoding="utf-8", newline="\n")
     print(REPORT)
 
 

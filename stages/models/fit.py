@@ -49,7 +49,7 @@ def assign_folds(
 def fit_each(
     model: BaseEstimator, X: NDArray, y: NDArray, parts: Sequence[NDArray[np.bool_]], label: str
 ) -> list[Any]:
-    """A model fitted on each part of the images, all at once, the largest parts first.
+    """A model fitted on each part of the images, all at once.
 
     Args:
         model: An unfitted classifier. Where it has ``problems`` and ``join``, as
@@ -60,21 +60,28 @@ def fit_each(
         label: The label of the progress bar.
     """
     models = [clone(model) for _ in parts]
-    owners, tasks = [], []
-    for i in sorted(range(len(parts)), key=lambda i: -int(parts[i].sum())):
-        for solve in problems(models[i], X[parts[i]], y[parts[i]]):
-            owners.append(i)
-            # All images, which travel to a cluster's worker but once.
-            tasks.append(delayed(partial(solve_part, solve, parts[i]))(X))
+    # The largest parts first.
+    order = sorted(range(len(parts)), key=lambda i: -int(parts[i].sum()))
+    problems = [(i, each) for i in order for each in split(models[i], X[parts[i]], y[parts[i]])]
+    # All images, which travel to a cluster's worker but once.
+    tasks = [delayed(partial(solve_part, solve, parts[i]))(X) for i, solve in problems]
     # Threads, because the fits release the GIL. A model that uses several cores by itself is fitted
     # on one part after another.
     n_jobs = 1 if getattr(model, "n_jobs", None) else -1
     with joblib_progress(len(tasks), label):
-        solved = Parallel(n_jobs=n_jobs, prefer="threads")(tasks)
+        results = Parallel(n_jobs=n_jobs, prefer="threads")(tasks)
+    solved: list[list[Any]] = [[] for _ in parts]
+    for (i, _), result in zip(problems, results, strict=True):
+        solved[i].append(result)
     return [
-        join(each, [result for owner, result in zip(owners, solved, strict=True) if owner == i])
-        for i, each in enumerate(models)
+        each.join(solutions) if hasattr(each, "join") else solutions[0]
+        for each, solutions in zip(models, solved, strict=True)
     ]
+
+
+def split(model: Any, X: NDArray, y: NDArray) -> Iterable[Callable[[NDArray], Any]]:
+    """What solves each independent problem of fitting ``model``, when called with ``X`` again."""
+    return model.problems(X, y) if hasattr(model, "problems") else [partial(model.fit, y=y)]
 
 
 def outside_each(folds: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
@@ -82,27 +89,9 @@ def outside_each(folds: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
     return [folds != fold for fold in np.unique(folds)]
 
 
-def problems(model: Any, X: NDArray, y: NDArray) -> Iterable[Callable[[NDArray], Any]]:
-    """What solves the independent problems that fitting ``model`` on ``X`` and ``y`` consists of.
-
-    One, unless the model names more. Each is called with ``X`` again.
-    """
-    return model.problems(X, y) if hasattr(model, "problems") else [partial(fit, model, y)]
-
-
-def fit(model: Any, y: NDArray, X: NDArray) -> Any:
-    """``model``, fitted."""
-    return model.fit(X, y)
-
-
 def solve_part(solve: Callable[[NDArray], Any], part: NDArray[np.bool_], X: NDArray) -> Any:
     """The solution of a problem that takes just a part of the images."""
     return solve(X if part.all() else X[part])
-
-
-def join(model: Any, solved: Sequence[Any]) -> BaseEstimator:
-    """``model``, fitted, from what its problems returned."""
-    return model.join(solved) if hasattr(model, "join") else solved[0]
 
 
 def scores(model: Any, X: ArrayLike, classes: NDArray) -> NDArray[np.float64]:
@@ -205,7 +194,9 @@ def main(
     unless there are no ``folds``; and if ``on_all`` images, ``predictions.npz`` and, if the model
     is to be saved, ``model.skops``.
     """
-    X, y, test = as_rows(load(images)), np.asarray(load(labels)), as_rows(load(test_images))
+    # Views: a row of 784 pixels per image.
+    X, test = (array.reshape(len(array), -1) for array in map(load, (images, test_images)))
+    y = np.asarray(load(labels))
     classes, parts = np.unique(y), []
     if folds != "none":
         seed = read(params, "cross_validate.shuffle_seed") if folds == "shuffled" else None
@@ -224,8 +215,3 @@ def main(
     if parts:
         scored = out_of_fold_scores(fitted, X, numbers, classes)
         save_group(out / "out_of_fold.npz", scores=scored, folds=numbers, classes=classes)
-
-
-def as_rows(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One row of 784 pixels per image: a view (n, 784) of images (n, 28, 28)."""
-    return images.reshape(len(images), -1)
