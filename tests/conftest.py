@@ -15,6 +15,13 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
 
 
+# The first makes the DAG; what comes after it takes no DAG, and gives another worker its time.
+FIRST = [
+    "tests/pipeline/test_reruns.py",
+    *(f"tests/unit/test_{name}.py" for name in ("predict", "strokes", "svc", "models", "fetch")),
+]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--thorough``."""
     parser.addoption("--thorough", action="store_true", help="every stage, every Python; slow")
@@ -22,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what takes long; mark what looks for a browser, so that ``-m browser`` is just that."""
+    at = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: at.get(item.nodeid.split("::")[0], len(FIRST)))
     slow = pytest.mark.skip(reason=want("time", ".venv/bin/pytest --thorough tests/pipeline"))
     for item in items:
         if item.get_closest_marker("thorough") and not config.getoption("--thorough"):

@@ -1,7 +1,6 @@
 """Experiments in DVC's queue, several at once, one of them killed; and what DVC shows of them."""
 
 import csv
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,19 +39,6 @@ def kill_the_dvc_of(stage: str, clone: Clone) -> None:
     next(parent for parent in parents if "exec-run" in parent.cmdline()).kill()
 
 
-def start(clone: Clone) -> None:
-    """Start the queue's workers, which outlive the command, and its output."""
-    command = ["dvc", "queue", "start", "--jobs", str(JOBS)]
-    subprocess.run(
-        command,
-        cwd=clone.folder,
-        env=clone.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-
-
 def ended(clone: Clone, n: int) -> dict[str | None, bool]:
     """Whether each of the queue's ``n`` experiments has succeeded, by its name, after all."""
 
@@ -62,7 +48,7 @@ def ended(clone: Clone, n: int) -> dict[str | None, bool]:
             done = list(repo.experiments.celery_queue.iter_done())
         return {one.entry.name: bool(one.result) for one in done} if len(done) == n else None
 
-    return wait_for(found)
+    return wait_for(found, pause=1)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +67,7 @@ def test_one_that_is_killed_harms_no_other_and_runs_again(queue: Clone) -> None:
     queue.dvc(*again)
     queue.dvc(*asked, "binary.thresholds.decision.sgd=-100000,100000")
     before = queue.files(), queue.outs()
-    start(queue)
+    queue.dvc("queue", "start", "--jobs", str(JOBS))
     kill_the_dvc_of("models.fit", queue)
     states = ended(queue, 3)
     assert [name for name, succeeded in states.items() if not succeeded] == ["killed"]
@@ -93,21 +79,14 @@ def test_one_that_is_killed_harms_no_other_and_runs_again(queue: Clone) -> None:
 
     queue.dvc("queue", "remove", "--failed")
     queue.dvc(*again)
-    start(queue)
+    queue.dvc("queue", "start", "--jobs", str(JOBS))
     assert all(ended(queue, 3).values())
 
 
 def table(clone: Clone, *options: str) -> list[str]:
     """The lines of ``dvc exp show --only-changed`` in a terminal of so many columns."""
-    shown = subprocess.run(
-        ["dvc", "exp", "show", "--only-changed", *options],
-        cwd=clone.folder,
-        env={**clone.environment, "COLUMNS": str(COLUMNS)},
-        capture_output=True,
-        encoding="utf-8",
-        check=True,
-    )
-    return shown.stdout.splitlines()
+    clone_of_columns = Clone(clone.folder, clone.trace, COLUMNS=str(COLUMNS))
+    return clone_of_columns.dvc("exp", "show", "--only-changed", *options).stdout.splitlines()
 
 
 def rounded(text: str, decimals: int) -> str | float:

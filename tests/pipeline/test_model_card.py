@@ -219,8 +219,7 @@ def test_a_stranger_gets_a_model_and_the_same_answers(
     with Repo(str(clone.folder)) as repo:
         artifact = repo.artifacts.read()["dvc.yaml"][name]
     assert artifact.type == "model"
-    get = ("dvc", "get", str(clone.folder), artifact.path, "--out", str(tmp_path / "model.skops"))
-    clone.run(*get)
+    clone.dvc("get", str(clone.folder), artifact.path, "--out", str(tmp_path / "model.skops"))
     model = name.replace("-", "_")
     digest = hashlib.sha256((tmp_path / "model.skops").read_bytes()).hexdigest()
     assert table(card, "file of", "SHA-256")[f"`{model}`"]["SHA-256"] == f"`{digest}`"
@@ -240,7 +239,7 @@ def test_a_released_model_is_got_by_its_name(clone: Clone, tmp_path: Path) -> No
     clone.run("git", *author, "tag", "--annotate", "digits-sgd@v1.0.0", "--message", "The first")
     try:
         out = tmp_path / "model.skops"
-        clone.run("dvc", "artifacts", "get", str(clone.folder), "digits-sgd", "--out", str(out))
+        clone.dvc("artifacts", "get", str(clone.folder), "digits-sgd", "--out", str(out))
     finally:
         clone.run("git", "tag", "--delete", "digits-sgd@v1.0.0")
     expected = clone.folder / "data/models/digits/sgd/model.skops"

@@ -53,8 +53,8 @@ def dvc_server() -> subprocess.Popen[str]:
 class Clone:
     """The repository in a folder, with its own DVC cache; another folder has a trace."""
 
-    def __init__(self, folder: Path, trace: Path) -> None:
-        self.folder, self.trace = folder.resolve(), trace
+    def __init__(self, folder: Path, trace: Path, **variables: str) -> None:
+        self.folder, self.trace, self.variables = folder.resolve(), trace, variables
 
     @classmethod
     def of(cls, source: Path, folder: Path, trace: Path) -> "Clone":
@@ -80,6 +80,7 @@ class Clone:
             "PYTHONPATH": tracer,
             "DIGITLINE_TRACE": str(self.trace),
             "PYTHON": "true",
+            **self.variables,
         }
 
     def _run(

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 
-def wait_for(found: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(found: Callable[[], Any], seconds: float = 120, pause: float = 0.05) -> Any:
     """What ``found`` returns, as soon as it is something."""
     end = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(pause)
     return value

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import pytest
@@ -31,36 +32,23 @@ def edit_text(path: Path, new: str = "# %%\nnew = 1\n") -> None:
     text.write_text(f"{text.read_text(encoding='utf-8')}\n{new}", encoding="utf-8")
 
 
-def add_cell(path: Path) -> None:
+def edit_cells(path: Path, edit: Callable[[list[Any]], Any]) -> None:
     notebook = jupytext.read(path)
-    notebook.cells.extend(jupytext.reads("added = 1", fmt="py:percent").cells)
+    edit(notebook.cells)
     jupytext.write(notebook, path)
 
 
-def delete_cell(path: Path) -> None:
-    notebook = jupytext.read(path)
-    del notebook.cells[-1]
-    jupytext.write(notebook, path)
+def add(cells: list[Any], text: str = "added = 1") -> None:
+    cells.extend(jupytext.reads(text, fmt="py:percent").cells)
 
 
-def edit_cell(path: Path) -> None:
-    notebook = jupytext.read(path)
-    notebook.cells[1].source += "\nchanged = 1"
-    jupytext.write(notebook, path)
+def change(cells: list[Any]) -> None:
+    cells[1].source += "\nchanged = 1"
 
 
-def move_cell(path: Path) -> None:
-    notebook = jupytext.read(path)
-    notebook.cells.append(notebook.cells.pop(1))
-    jupytext.write(notebook, path)
-
-
-def turn_cell(path: Path) -> None:
-    notebook = jupytext.read(path)
-    cell = notebook.cells[1]
-    cell.cell_type = "markdown"
-    del cell["outputs"], cell["execution_count"]
-    jupytext.write(notebook, path)
+def turn(cells: list[Any]) -> None:
+    cells[1].cell_type = "markdown"
+    del cells[1]["outputs"], cells[1]["execution_count"]
 
 
 def run_cells(path: Path) -> None:
@@ -82,7 +70,13 @@ def is_synced(path: Path) -> bool:
     return path.read_text(encoding="utf-8") == stripped(text)
 
 
-EDITS = [add_cell, delete_cell, edit_cell, move_cell, turn_cell]
+EDITS: dict[str, Callable[[list[Any]], Any]] = {
+    "add": add,
+    "delete": list.pop,
+    "change": change,
+    "move": lambda cells: cells.append(cells.pop(1)),
+    "turn": turn,
+}
 # The seconds by which the text is the newer one.
 TIMES = [-100, 100]
 
@@ -94,10 +88,8 @@ def age(path: Path, seconds: int) -> None:
 
 @pytest.mark.parametrize("seconds", TIMES)
 @pytest.mark.parametrize("edit", EDITS)
-def test_an_edited_notebook_is_taken(
-    path: Path, edit: Callable[[Path], None], seconds: int
-) -> None:
-    edit(path)
+def test_an_edited_notebook_is_taken(path: Path, edit: str, seconds: int) -> None:
+    edit_cells(path, EDITS[edit])
     wanted = cells(path)
     assert wanted != cells(path.with_suffix(".py"))
     age(path, seconds)
@@ -120,8 +112,8 @@ def test_an_edited_text_is_taken(path: Path, also: Callable[[Path], None], secon
 
 @pytest.mark.parametrize("seconds", TIMES)
 @pytest.mark.parametrize("edit", EDITS)
-def test_of_two_edits_none_is_lost(path: Path, edit: Callable[[Path], None], seconds: int) -> None:
-    edit(path)
+def test_of_two_edits_none_is_lost(path: Path, edit: str, seconds: int) -> None:
+    edit_cells(path, EDITS[edit])
     edit_text(path)
     both = path.read_bytes(), path.with_suffix(".py").read_bytes()
     age(path, seconds)
@@ -133,7 +125,7 @@ def test_of_two_edits_none_is_lost(path: Path, edit: Callable[[Path], None], sec
 @pytest.mark.parametrize("kept", [".ipynb", ".py"])
 def test_a_missing_file_is_made_of_the_other(path: Path, kept: str) -> None:
     """As the message on two edits asks for."""
-    edit_cell(path)
+    edit_cells(path, change)
     edit_text(path)
     wanted = cells(path.with_suffix(kept))
     path.with_suffix({".ipynb": ".py", ".py": ".ipynb"}[kept]).unlink()
@@ -143,15 +135,15 @@ def test_a_missing_file_is_made_of_the_other(path: Path, kept: str) -> None:
 
 
 def test_the_same_edit_of_both_is_one(path: Path) -> None:
-    add_cell(path)
+    edit_cells(path, add)
     edit_text(path, "# %%\nadded = 1\n")
     sync(path)
     assert is_synced(path)
 
 
 def test_edits_in_turn_without_a_commit(path: Path) -> None:
-    for edit in (add_cell, edit_text, edit_cell, edit_text, delete_cell):
-        edit(path)
+    for edit in (add, None, change, None, list.pop):
+        edit_cells(path, edit) if edit else edit_text(path)
         sync(path)
         assert is_synced(path)
     assert ("code", "added = 1") in cells(path)
@@ -185,11 +177,9 @@ def test_a_file_that_is_no_notebook_is_told(path: Path, content: str) -> None:
 
 
 def test_a_picture_in_a_cell_is_not_lost(path: Path) -> None:
-    notebook = jupytext.read(path)
-    (cell,) = jupytext.reads("# %% [markdown]\n# ![x](attachment:x.png)", fmt="py:percent").cells
-    cell["attachments"] = {"x.png": {"image/png": "iVBORw0KGgo="}}
-    notebook.cells.append(cell)
-    jupytext.write(notebook, path)
+    edit_cells(path, lambda cells: add(cells, "# %% [markdown]\n# ![x](attachment:x.png)"))
+    picture = {"attachments": {"x.png": {"image/png": "iVBORw0KGgo="}}}
+    edit_cells(path, lambda cells: cells[-1].update(picture))
     before = path.read_bytes(), path.with_suffix(".py").read_bytes()
     with pytest.raises(UserError, match=r"^a\.ipynb has a picture in a cell, which a\.py cannot"):
         sync(path)
