@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # The kernel is rounded to 2**-20, a coefficient to 2**-12: sums of their products are exact.
 KERNEL, COEFFICIENT = 2.0**20, 2.0**12
 # Images that are ranked at once, and that a second opinion is asked for.
-BATCH_SIZE, QUERIES = 100, 10
+BATCH_SIZE, QUERIES = 250, 10
 
 
 class Images(NamedTuple):
@@ -133,7 +133,9 @@ def _ranked(
     **_: NDArray,
 ) -> Ranking:
     n = len(classes)
-    kernel = np.rint(np.exp(-gamma * _squared(X, support)) * KERNEL)
+    kernel = _squared(X, support)
+    kernel *= -gamma
+    np.rint(np.exp(kernel, out=kernel) * KERNEL, out=kernel)
     wins = np.zeros((len(X), n, n))
     wins[:, *np.triu_indices(n, 1)] = intercepts
     wins += wins.swapaxes(1, 2)
@@ -152,8 +154,10 @@ def _ranked(
 def _squared(queries: NDArray[np.uint16], candidates: NDArray[np.uint16]) -> NDArray[np.float64]:
     """Squared distances, exact: in single precision too, what is below 2**24 is."""
     q, a = queries.astype(np.float32), candidates.astype(np.float32)
-    lengths = np.add.outer((q * q).sum(axis=1), (a * a).sum(axis=1))
-    return (lengths - 2 * (q @ a.T)).astype(float)
+    squared = np.add.outer(*(np.einsum("ij,ij->i", of, of) for of in (q, a)))
+    q *= -2
+    squared += q @ a.T
+    return squared.astype(float)
 
 
 def deformed(
@@ -232,12 +236,18 @@ def class_distances(
         return np.minimum.reduceat(distances, np.cumsum([0, *sizes[:-1]]))
 
     found = nearest(queries.features, labels, train.features, y, int(values["n_nearest"]))
-    tasks = []
-    for start in range(0, len(found), QUERIES):
-        rows = [rows for rows, _ in found[start : start + QUERIES]]
-        pixels, others = queries.pixels[start : start + QUERIES], train.pixels[np.concatenate(rows)]
-        tasks.append(delayed(least)(pixels, list(map(len, rows)), others))
-    return np.concatenate([[], *Parallel(n_jobs=-1, prefer="threads")(tasks)]).astype(np.int64)
+    starts = range(0, len(found), QUERIES)
+    rows = [[rows for rows, _ in found[start : start + QUERIES]] for start in starts]
+    tasks = (
+        delayed(least)(
+            queries.pixels[start : start + QUERIES],
+            list(map(len, each)),
+            train.pixels[np.concatenate(each)],
+        )
+        for start, each in zip(starts, rows, strict=True)
+    )
+    none = np.empty(0, dtype=np.int64)
+    return np.concatenate([none, *Parallel(n_jobs=-1, prefer="threads")(tasks)])
 
 
 def second_opinion(
