@@ -21,6 +21,7 @@ from stages.common.errors import UserError
 MAX_DIGITS = 60
 # Pixels of the longer side: of what is looked at, and of what the paper's shade is estimated from.
 SIDE, COARSE_SIDE = 1500, 100
+WIDE = 0.25
 # Grey levels of 255, and multiples of the noise, by which ink differs from paper at least.
 CONTRAST, NOISES = 16, 5
 # Shares of a stroke's full ink: what is blank, where a stroke ends, and what is full.
@@ -114,39 +115,92 @@ def differences(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         (height, width); above 0 where a pixel differs as ink does, and about 0 on paper.
     """
     image = Image.fromarray(picture).convert("L")
+    grey = ndimage.gaussian_filter(np.asarray(image, dtype=np.float32), max(image.size) / 1000)
     shrink = COARSE_SIDE / max(image.size)
     size = (max(round(image.width * shrink), 1), max(round(image.height * shrink), 1))
     coarse = np.asarray(image.resize(size, Image.Resampling.BOX), dtype=np.float64)
-    paper = _plane(coarse)
-    rest = coarse - paper
+    sheet = _sheet(coarse)
+    rest = (coarse - _plane(coarse, sheet))[sheet]
     # Ink is the lesser part, and far from the paper.
-    sign = 1 if (rest**3).sum() > 0 else -1
-    for _ in range(3):
-        rest = sign * (coarse - paper)
-        spread = 1.5 * np.median(abs(rest))
-        # Around the ink, too: there it is blurred.
-        is_ink = ndimage.binary_dilation(rest > max(3 * spread, CONTRAST / 2), iterations=2)
-        free = np.where(is_ink, 0.02, 1.0)
-        sigma = COARSE_SIDE / 12
-        paper = paper + ndimage.gaussian_filter((coarse - paper) * free, sigma) / (
-            ndimage.gaussian_filter(free, sigma)
-        )
-    shade = Image.fromarray(paper.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
-    found = sign * (np.asarray(image, dtype=np.float32) - np.asarray(shade))
-    return ndimage.gaussian_filter(found, max(image.size) / 1000)
+    if (rest**3).sum() > 0:
+        grey = -grey
+    is_paper = np.asarray(Image.fromarray(sheet).resize(image.size, Image.Resampling.NEAREST))
+    wide = WIDE * max(image.size)
+    for _ in range(2):
+        found = (_closed(grey, int(wide)) - grey) * is_paper
+        found -= np.median(found[is_paper])
+        wide = min(3 * _widths(found > max(CONTRAST, 7 * np.median(abs(found)))), wide)
+    # That is the lightest paper near; what is left of its shade is far coarser than a stroke.
+    coarse = np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BOX))
+    middle = np.median(coarse)
+    spread = 1.5 * np.median(abs(coarse - middle))
+    is_ink = ndimage.binary_dilation(coarse - middle > max(3 * spread, CONTRAST / 2), iterations=2)
+    free, sigma = np.where(is_ink, 0.02, 1.0), COARSE_SIDE / 12
+    rest = ndimage.gaussian_filter(coarse * free, sigma) / ndimage.gaussian_filter(free, sigma)
+    rest = Image.fromarray(rest.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
+    return (found - np.asarray(rest)) * is_paper
 
 
-def _plane(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _closed(grey: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """The picture without what is dark and narrower than a square; beyond its edge, all is dark."""
+    half = side // 2
+    light = ndimage.maximum_filter(np.pad(grey, half, constant_values=-np.inf), 2 * half + 1)
+    paper = ndimage.minimum_filter(light, 2 * half + 1)
+    return paper[half:-half or None, half:-half or None]
+
+
+def _widths(ink: NDArray[np.bool_]) -> float:
+    depth = ndimage.distance_transform_edt(ink)
+    ridge = ink & (depth == ndimage.maximum_filter(depth, 3))
+    labels, n = ndimage.label(ink, TOUCHING)
+    sizes = np.array([max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels)])
+    if not n:
+        return np.inf
+    widths = [
+        2 * np.quantile(depth[box][ridge[box] & (labels[box] == i)], 0.9)
+        for i, (box, size) in enumerate(zip(ndimage.find_objects(labels), sizes), 1)
+        if size > 0.25 * sizes.max()
+    ]
+    return float(np.quantile(widths, 0.75))
+
+
+def _sheet(coarse: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where the paper is, if it lies on a dark table: a bright rectangle, or a part of one."""
+    everywhere = np.ones(coarse.shape, dtype=bool)
+    level = coarse.mean()
+    for _ in range(10):
+        if (coarse > level).all() or not (coarse > level).any():
+            return everywhere
+        level = (coarse[coarse > level].mean() + coarse[coarse <= level].mean()) / 2
+    labels, _ = ndimage.label(coarse > level)
+    bright = labels == np.bincount(labels[labels > 0]).argmax()
+    sheet = ndimage.binary_fill_holes(bright)
+    if sheet.all():
+        return everywhere
+    y, x = np.nonzero(sheet)
+    turns = np.deg2rad(np.arange(0, 90, 5))[:, None]
+    along, across = x * np.cos(turns) + y * np.sin(turns), y * np.cos(turns) - x * np.sin(turns)
+    area = ((np.ptp(along, axis=1) + 1) * (np.ptp(across, axis=1) + 1)).min()
+    is_one = (
+        sheet.mean() > 0.15
+        and sheet.sum() > 0.85 * area
+        and bright.sum() > 0.6 * sheet.sum()
+        and np.median(coarse[~sheet]) < 0.5 * np.median(coarse[sheet])
+    )
+    return ndimage.binary_erosion(sheet, iterations=2, border_value=1) if is_one else everywhere
+
+
+def _plane(values: NDArray[np.float64], of: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The quadratic surface with the least absolute differences: a minority is no part of it."""
     y, x = (np.linspace(-1, 1, n) for n in values.shape)
     X, Y = np.meshgrid(x, y)
     terms = np.stack([np.ones_like(X), X, Y, X * X, X * Y, Y * Y], axis=-1).reshape(-1, 6)
-    target, weights = values.ravel(), np.ones(values.size)
+    target, weights = values.ravel(), of.ravel().astype(float)
     surface = target
     for _ in range(30):
         weighted = terms.T * weights
         surface = terms @ np.linalg.lstsq(weighted @ terms, weighted @ target, rcond=None)[0]
-        weights = 1 / np.maximum(abs(target - surface), 1)
+        weights = of.ravel() / np.maximum(abs(target - surface), 1)
     return surface.reshape(values.shape)
 
 
