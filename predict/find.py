@@ -120,13 +120,14 @@ def differences(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     size = (max(round(image.width * shrink), 1), max(round(image.height * shrink), 1))
     coarse = np.asarray(image.resize(size, Image.Resampling.BOX), dtype=np.float64)
     sheet = _sheet(coarse)
-    rest = (coarse - _plane(coarse, sheet))[sheet]
+    coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
+    rest = coarse - ndimage.median_filter(coarse, COARSE_SIDE // 4, mode="nearest")
     # Ink is the lesser part, and far from the paper.
     if (rest**3).sum() > 0:
         grey = -grey
     is_paper = np.asarray(Image.fromarray(sheet).resize(image.size, Image.Resampling.NEAREST))
     wide = WIDE * max(image.size)
-    for _ in range(2):
+    for _ in range(3):
         found = (_closed(grey, int(wide)) - grey) * is_paper
         found -= np.median(found[is_paper])
         wide = min(3 * _widths(found > max(CONTRAST, 7 * np.median(abs(found)))), wide)
@@ -157,7 +158,7 @@ def _widths(ink: NDArray[np.bool_]) -> float:
     if not n:
         return np.inf
     widths = [
-        2 * np.quantile(depth[box][ridge[box] & (labels[box] == i)], 0.9)
+        2 * np.quantile(depth[box][ridge[box] & (labels[box] == i)], 0.75)
         for i, (box, size) in enumerate(zip(ndimage.find_objects(labels), sizes), 1)
         if size > 0.25 * sizes.max()
     ]
@@ -190,20 +191,6 @@ def _sheet(coarse: NDArray[np.float64]) -> NDArray[np.bool_]:
     return ndimage.binary_erosion(sheet, iterations=2, border_value=1) if is_one else everywhere
 
 
-def _plane(values: NDArray[np.float64], of: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The quadratic surface with the least absolute differences: a minority is no part of it."""
-    y, x = (np.linspace(-1, 1, n) for n in values.shape)
-    X, Y = np.meshgrid(x, y)
-    terms = np.stack([np.ones_like(X), X, Y, X * X, X * Y, Y * Y], axis=-1).reshape(-1, 6)
-    target, weights = values.ravel(), of.ravel().astype(float)
-    surface = target
-    for _ in range(30):
-        weighted = terms.T * weights
-        surface = terms @ np.linalg.lstsq(weighted @ terms, weighted @ target, rcond=None)[0]
-        weights = of.ravel() / np.maximum(abs(target - surface), 1)
-    return surface.reshape(values.shape)
-
-
 def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     """The digits of a picture (height, width, 3), line after line, from left to right.
 
@@ -215,11 +202,13 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     grain = difference - ndimage.gaussian_filter(difference, max(difference.shape) / 200)
     for noise, times in ((difference, NOISES), (grain, 2 * NOISES)):
         least = max(CONTRAST, times * 1.5 * float(np.median(abs(noise))))
-        labels, n = ndimage.label(difference > least, TOUCHING)
-        if n:
+        if (difference > least).any():
             break
     else:
         raise UserError("a blank page: nothing on it differs from the paper")
+    labels, n = ndimage.label(_without_rules(difference > least), TOUCHING)
+    if not n:
+        raise UserError("no digit found")
     # Each stroke against its own darkest part, be it in the shade or not.
     levels = np.zeros(n + 1)
     for number, place in enumerate(ndimage.find_objects(labels), 1):
@@ -246,6 +235,61 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
         ink = np.clip((difference[wide] / full - BLANK) / (FULL - BLANK), 0, 1) * near
         digits.append(Digit(wide, thickened(ink)))
     return _in_reading_order(digits)
+
+
+def _without_rules(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Ink without the rules of ruled and squared paper, and without the walls of boxes."""
+    for _ in range(3):
+        labels, n = ndimage.label(ink, TOUCHING)
+        boxes = ndimage.find_objects(labels)
+        corners = np.array([[(side.start, side.stop) for side in box] for box in boxes])
+        starts, stops = corners[..., 0], corners[..., 1]
+        sizes = (stops - starts).max(axis=1)
+        large = np.flatnonzero(sizes > max(ink.shape) / 50)
+        touches = ((starts <= 1) | (stops >= np.array(ink.shape) - 1)).any(axis=1)
+        around = [
+            ((starts[i] < starts[large]) & (stops[i] > stops[large])).all(axis=1).any()
+            for i in range(n)
+        ]
+        is_free = ~touches & ~np.array(around) & (sizes > max(ink.shape) / 50)
+        height = _typical(sizes[is_free]) if is_free.any() else np.inf
+        is_grid = (touches | around | (sizes > 2.5 * height)) & (sizes > 1.2 * height * is_free.any())
+        rules = np.zeros_like(ink)
+        for i in np.flatnonzero(is_grid):
+            own = labels[boxes[i]] == i + 1
+            lengths = [min(1.2 * height, 0.9 * side) for side in own.shape]
+            rules[boxes[i]] |= _lines(own, lengths[1]) | _lines(own.T, lengths[0]).T
+        if not rules.any():
+            break
+        ink = ink & ~rules
+    return ink
+
+
+def _typical(sizes):
+    return float(np.quantile(sizes[sizes >= sizes.max() / 4], 0.9))
+
+
+def _lines(ink: NDArray[np.bool_], length: float) -> NDArray[np.bool_]:
+    """Where ink is a line, level to within 14° and at least so long."""
+    step = 4
+    height, width = ink.shape
+    steps = np.pad(ink, ((0, 0), (0, -width % step))).reshape(height, -1, step).any(axis=2).T
+    runs = []
+    for way in (1, -1):
+        run, before = [], np.zeros(height, dtype=int)
+        for column in steps[::way]:
+            before = np.where(column, ndimage.maximum_filter1d(before, 3) + 1, 0)
+            run.append(before)
+        runs.append(np.array(run)[::way])
+    is_long = np.repeat(sum(runs) - 1 >= length / step, step, axis=0).T[:, :width] & ink
+    if not is_long.any():
+        return is_long
+    filled = np.pad(ink, ((1, 1), (0, 0)))
+    rows = np.arange(height + 2)[:, None]
+    above = np.maximum.accumulate(np.where(filled, 0, rows), axis=0)
+    below = np.minimum.accumulate(np.where(filled, height + 1, rows)[::-1], axis=0)[::-1]
+    thickness = (below - above - 1)[1:-1]
+    return is_long & (thickness <= 2 * np.median(thickness[is_long]))
 
 
 def _widened(box: tuple[slice, ...], by: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
