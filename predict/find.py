@@ -130,7 +130,8 @@ def differences(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     for _ in range(3):
         found = (_closed(grey, int(wide)) - grey) * is_paper
         found -= np.median(found[is_paper])
-        wide = min(3 * _widths(found > max(CONTRAST, 7 * np.median(abs(found)))), wide)
+        ink = _without_rules(found > max(CONTRAST, 7 * np.median(abs(found))))
+        wide = min(3 * _widths(ink), wide)
     # That is the lightest paper near; what is left of its shade is far coarser than a stroke.
     coarse = np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BOX))
     middle = np.median(coarse)
@@ -239,7 +240,8 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
 
 def _without_rules(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Ink without the rules of ruled and squared paper, and without the walls of boxes."""
-    for _ in range(3):
+    was = np.zeros_like(ink)
+    for turn in range(4):
         labels, n = ndimage.label(ink, TOUCHING)
         boxes = ndimage.find_objects(labels)
         corners = np.array([[(side.start, side.stop) for side in box] for box in boxes])
@@ -251,15 +253,22 @@ def _without_rules(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
             ((starts[i] < starts[large]) & (stops[i] > stops[large])).all(axis=1).any()
             for i in range(n)
         ]
-        is_free = ~touches & ~np.array(around) & (sizes > max(ink.shape) / 50)
-        height = _typical(sizes[is_free]) if is_free.any() else np.inf
-        is_grid = (touches | around | (sizes > 2.5 * height)) & (sizes > 1.2 * height * is_free.any())
+        sides = stops - starts
+        is_free = (
+            ~touches & ~np.array(around) & (sizes > max(ink.shape) / 50) & (sides.min(axis=1) > sizes / 4)
+        )
+        height = _typical(sizes[is_free]) if is_free.any() else 0
+        is_grid = touches | around | (sizes > 2.5 * (height or np.inf))
+        is_grid |= np.bincount(labels[was], minlength=n + 1)[1:] > 0
+        was = was | np.isin(labels, np.flatnonzero(is_grid) + 1)
+        if turn and not height:
+            break
         rules = np.zeros_like(ink)
         for i in np.flatnonzero(is_grid):
             own = labels[boxes[i]] == i + 1
-            lengths = [min(1.2 * height, 0.9 * side) for side in own.shape]
-            rules[boxes[i]] |= _lines(own, lengths[1]) | _lines(own.T, lengths[0]).T
-        if not rules.any():
+            length = max(1.2 * height, 0.5 * sizes[i] * (turn == 0))
+            rules[boxes[i]] |= _lines(own, length) | _lines(own.T, length).T
+        if not rules.any() and turn:
             break
         ink = ink & ~rules
     return ink
