@@ -28,7 +28,7 @@ CONTRAST, NOISES = 16, 5
 BLANK, EDGE, FULL = 0.2, 0.35, 0.8
 # The share of the ink's level below which a mark is paper, as ruled lines are, and how much wider
 # than high no digit is.
-RULED, WIDEST = 0.3, 6
+RULED, WIDEST = 0.4, 6
 # Shares of the digits' height: what is a speck before pieces are joined and after, what is a piece
 # and no digit if another is near, how near that is, and how near one of two above each other is.
 DUST, SPECK, PIECE, NEAR, ABOVE = 0.06, 0.3, 0.6, 0.25, 0.12
@@ -128,19 +128,30 @@ def differences(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     is_paper = np.asarray(Image.fromarray(sheet).resize(image.size, Image.Resampling.NEAREST))
     wide = WIDE * max(image.size)
     for _ in range(3):
-        found = (_closed(grey, int(wide)) - grey) * is_paper
-        found -= np.median(found[is_paper])
-        ink = _without_rules(found > max(CONTRAST, 7 * np.median(abs(found))))
+        found = _closed(grey, int(wide)) - grey
+        middle, noise = _noise(found[is_paper])
+        # That is the lightest paper near: what is left of its shade is far coarser than a stroke.
+        free = is_paper & (found < middle + max(3 * noise, CONTRAST / 2))
+        shade, share = (
+            ndimage.gaussian_filter(
+                Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BOX),
+                COARSE_SIDE / 12,
+            )
+            for values in (found * free, free)
+        )
+        rest = Image.fromarray(shade / np.maximum(share, 1e-6))
+        found -= np.asarray(rest.resize(image.size, Image.Resampling.BICUBIC))
+        found *= is_paper
+        least = max(CONTRAST, NOISES * _noise(found[is_paper])[1])
+        ink = _without_rules(found > least)
         wide = min(3 * _widths(ink), wide)
-    # That is the lightest paper near; what is left of its shade is far coarser than a stroke.
-    coarse = np.asarray(Image.fromarray(found).resize(size, Image.Resampling.BOX))
-    middle = np.median(coarse)
-    spread = 1.5 * np.median(abs(coarse - middle))
-    is_ink = ndimage.binary_dilation(coarse - middle > max(3 * spread, CONTRAST / 2), iterations=2)
-    free, sigma = np.where(is_ink, 0.02, 1.0), COARSE_SIDE / 12
-    rest = ndimage.gaussian_filter(coarse * free, sigma) / ndimage.gaussian_filter(free, sigma)
-    rest = Image.fromarray(rest.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
-    return (found - np.asarray(rest)) * is_paper
+    return found, ink
+
+
+def _noise(values: NDArray[np.float32]) -> tuple[float, float]:
+    """The middle and the standard deviation of what is not ink, which is the greater values."""
+    low, middle = np.quantile(values, [0.05, 0.3])
+    return float(middle), float(middle - low) / 1.25
 
 
 def _closed(grey: NDArray[np.float32], side: int) -> NDArray[np.float32]:
@@ -198,16 +209,10 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     Raises:
         UserError: There is none, or more than 60.
     """
-    difference = differences(picture)
-    # Where ink fills most of the picture, its difference is no noise: that is what is fine-grained.
-    grain = difference - ndimage.gaussian_filter(difference, max(difference.shape) / 200)
-    for noise, times in ((difference, NOISES), (grain, 2 * NOISES)):
-        least = max(CONTRAST, times * 1.5 * float(np.median(abs(noise))))
-        if (difference > least).any():
-            break
-    else:
+    difference, ink = differences(picture)
+    if not ink.any():
         raise UserError("a blank page: nothing on it differs from the paper")
-    labels, n = ndimage.label(_without_rules(difference > least), TOUCHING)
+    labels, n = ndimage.label(ink, TOUCHING)
     if not n:
         raise UserError("no digit found")
     # Each stroke against its own darkest part, be it in the shade or not.
@@ -275,7 +280,7 @@ def _without_rules(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _typical(sizes):
-    return float(np.quantile(sizes[sizes >= sizes.max() / 4], 0.9))
+    return float(np.quantile(sizes[sizes >= sizes.max() / 2], 0.9))
 
 
 def _lines(ink: NDArray[np.bool_], length: float) -> NDArray[np.bool_]:
