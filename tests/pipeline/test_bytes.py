@@ -1,7 +1,7 @@
 """The same bytes everywhere: the outputs of every stage, on what seem to be other machines.
 
 With ``--thorough`` also under every supported Python that is installed, in an environment of its
-own.
+own; with ``--arm``, on an emulated ARM, a quarter of an hour.
 """
 
 import json
@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 from matplotlib.font_manager import fontManager
 
-from tests.support import ROOT
+from tests.support import IS_X86, ROOT
 from tests.support.clone import Clone, md5
-from tests.support.want import want_program
+from tests.support.want import want, want_program
 
 pytestmark = pytest.mark.skipif(
-    (platform.system(), platform.machine()) != ("Linux", "x86_64"),
-    reason="for want of Linux on x86-64, as which cores are taken away, and CPUs named",
+    platform.system() != "Linux", reason="for want of Linux, where cores can be taken away"
 )
 
 # OpenBLAS takes the CPU for whatever it is told, also without the instructions.
@@ -29,7 +28,13 @@ CPU = Path("/proc/cpuinfo")
 WIDEST = "SkylakeX" if CPU.exists() and "avx512f" in CPU.read_text() else "Haswell"
 
 # Compared with the clone's own run, on this machine's cores and CPU, with its settings. What the
-# libraries report must be what was asked for.
+# libraries report must be what was asked for; CPUs are x86-64's.
+CPU_SETTINGS = (
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+)
 MACHINES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "1 core, Haswell with AVX2": (
         {
@@ -156,9 +161,13 @@ def test_another_machine_makes_the_same_bytes(clone: Clone, tmp_path: Path, mach
         (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "home" / name).write_text(text)
     environment = {name: v.format(home=tmp_path / "home") for name, v in environment.items()}
+    if not IS_X86:
+        environment = {name: environment[name] for name in environment.keys() - CPU_SETTINGS}
+        seen = {name: seen[name] for name in seen.keys() - {"BLAS", "numpy's features"}}
     folder = tmp_path / "a clone, elsewhere"
     report, differing = other_outs(clone, folder, sys.executable, environment)
     assert seen.items() <= report.items()
+    assert report["threads of a library"] == 1
     assert differing == set()
 
 
@@ -176,4 +185,14 @@ def test_another_python_makes_the_same_bytes(clone: Clone, tmp_path: Path, versi
     subprocess.run(pip, check=True, capture_output=True)
     report, differing = other_outs(clone, tmp_path / "clone", installed, {})
     assert report["python"] == version
+    assert differing == set()
+
+
+def test_arm_makes_the_same_bytes(
+    clone: Clone, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if not (python := request.config.getoption("--arm")):
+        pytest.skip(want("an emulated ARM", "bash tests/support/arm.sh FOLDER"))
+    report, differing = other_outs(clone, tmp_path / "clone", python, {})
+    assert report["machine"] == "aarch64"
     assert differing == set()

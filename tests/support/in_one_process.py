@@ -9,6 +9,7 @@ import codecs
 import json
 import locale
 import os
+import platform
 import sys
 import time
 from importlib import import_module
@@ -46,8 +47,10 @@ def machine() -> dict[str, Any]:
 
     cpu = import_module("numpy._core._multiarray_umath")
     return {
+        "machine": platform.machine(),
         "python": ".".join(map(str, sys.version_info[:2])),
         "joblib's threads": joblib.effective_n_jobs(-1),
+        "threads of a library": max(info["num_threads"] for info in threadpool_info()),
         "BLAS": sorted(
             {info["architecture"] for info in threadpool_info() if "scipy" in info["prefix"]}
         ),
