@@ -211,17 +211,6 @@ def test_verify_finds_what_a_failing_disk_has_damaged(clone: Clone, where: str) 
     assert clone.run("git", "status", "--porcelain") == ""
 
 
-def test_verify_finds_a_damaged_run(clone: Clone) -> None:
-    cache = clone.folder / ".dvc" / "cache"
-    run = next(path for path in (cache / "runs").rglob("*") if path.is_file())
-    content = run.read_bytes()
-    run.write_bytes(content.replace(b"md5: ", b"md5: 0", 1))
-    assert str(run) in clone.make("verify")
-    assert not run.exists()
-    run.write_bytes(content)
-    assert clone.make("verify") == ""
-
-
 def test_verify_names_and_removes_what_is_not_the_caches(clone: Clone) -> None:
     stray = clone.cached(clone.outs()["data/train/labels.npy"]).with_name("0" * 30)
     stray.write_text("not what the name says")
