@@ -1,8 +1,7 @@
 """Mend what a kill or a failing disk has damaged, or remove it: ``dvc repro`` makes it again.
 
 DVC trusts a file whose time and mode are as it left them, and writes two files in place,
-``dvc.lock`` and ``.dvc/tmp/rwlock``. In its cache, the name of a file is the MD5 of its content;
-that of a run that it remembers, the SHA-256 of what is in it.
+``dvc.lock`` and ``.dvc/tmp/rwlock``. In its cache, the name of a file is the MD5 of its content.
 """
 
 import hashlib
@@ -11,17 +10,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.output import Output
 from dvc.repo import Repo, lock_repo
-from dvc.schema import COMPILED_LOCK_FILE_STAGE_SCHEMA
 from dvc.stage import Stage
-from dvc.stage.cache import _get_cache_hash
-from dvc.utils.serialize import parse_yaml
-from voluptuous import Invalid
 
 
 def is_damaged(path: Path) -> bool:
@@ -37,45 +31,25 @@ def is_damaged(path: Path) -> bool:
     return digest != path.parent.name + path.name.removesuffix(".dir")
 
 
-def parse_run(content: bytes, key: str, name: str) -> Any:
-    """A run that DVC remembers; ``None`` if it has another content than its two names say."""
-    try:
-        run = COMPILED_LOCK_FILE_STAGE_SCHEMA(parse_yaml(content.decode(), name))
-    except (DvcException, Invalid, ValueError):
-        return None
-    # Of the inputs, and of all; the former replaces the outputs by their paths.
-    names = _get_cache_hash({**run}, key=True), _get_cache_hash(run)
-    return run if names == (key, name) else None
-
-
-def is_unreadable(read: Callable[[], object]) -> bool:
-    """Whether reading a file fails, or DVC does not take what is in it."""
+def is_half(path: Path, read: Callable[[], object]) -> bool:
+    """Whether DVC cannot read one of its files, which has no conflict for the user to resolve."""
     try:
         read()
-    except (OSError, ValueError, DvcException):
-        return True
+    except (ValueError, DvcException):
+        return b"<<<<<<<" not in path.read_bytes()
     return False
 
 
 def remove_damaged(repo: Repo) -> None:
     """Remove and name what is damaged among DVC's own files: none of them is worth anything."""
     cached = [path for path in Path(repo.cache.local.path).rglob("*") if not path.is_dir()]
-    damaged = [path for path in sorted(cached) if is_damaged(path)]
-    runs = sorted(Path(repo.stage_cache.cache_dir).glob("??/*/*"))
-    damaged += [
-        run
-        for run in runs
-        if is_unreadable(run.read_bytes)
-        or parse_run(run.read_bytes(), run.parent.name, run.name) is None
-    ]
+    damaged = {path for path in cached if is_damaged(path)}
     # Where DVC was killed while it copied.
-    damaged += set(Path(repo.cache.local_cache_dir).rglob(".*.tmp")) - set(damaged)
+    damaged |= {*Path(repo.cache.local_cache_dir).rglob(".*.tmp")}
     rwlock, lock = Path(repo.tmp_dir, "rwlock"), Path(repo.root_dir, "dvc.lock")
-    if rwlock.exists() and is_unreadable(lambda: json.loads(rwlock.read_bytes())):
-        damaged.append(rwlock)
-    if is_unreadable(Lockfile(repo, str(lock)).load):
-        damaged.append(lock)
-    for path in damaged:
+    reads = {rwlock: lambda: json.loads(rwlock.read_bytes()), lock: Lockfile(repo, str(lock)).load}
+    damaged |= {path for path, read in reads.items() if path.exists() and is_half(path, read)}
+    for path in sorted(damaged):
         print(f"damaged: {path}")
         path.unlink()
 
@@ -105,12 +79,11 @@ def main() -> None:
         repo.state.hashes.clear()
         for stage in repo.index.stages:
             for out in stage.outs:
-                if not out.use_cache or not out.hash_info:
-                    continue
-                try:
-                    mend(stage, out)
-                except OSError as error:
-                    print(f"unreadable: {out}: {error.strerror}")
+                if out.use_cache and out.hash_info:
+                    try:
+                        mend(stage, out)
+                    except OSError as error:
+                        print(f"unreadable: {out}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 
@@ -86,52 +87,41 @@ def is_whole(made: dict[str, Path]) -> bool:
     )
 
 
-HARMS: dict[str, Callable[[Path], None]] = {"damaged": damage, "missing": Path.unlink}
-
-
-@pytest.mark.parametrize("harm", HARMS)
-@pytest.mark.parametrize("paths", [["file"], ["data/two"], ["data"], ["file", *FILES, "data"]])
-def test_an_object_is_given_back_by_the_workspace(
-    made: dict[str, Path], paths: list[str], harm: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("harm", [damage, Path.unlink])
+@pytest.mark.parametrize(
+    ("harmed_objects", "harmed_files"),
+    [
+        (["file"], []),
+        (["data/two"], []),
+        (["data"], []),
+        ([*FILES, "data"], []),
+        ([], ["file"]),
+        ([], ["data/two"]),
+        ([], [*FILES]),
+        (["data/in/three"], ["data/two"]),
+    ],
+)
+def test_each_gives_what_the_other_has_not(
+    made: dict[str, Path],
+    harmed_objects: list[str],
+    harmed_files: list[str],
+    harm: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for path in FILES:
-        apart(Path(path))
-    for path in set(paths):
-        HARMS[harm](made[path])
-    main()
-    named = {str(made[path]) for path in paths} if harm == "damaged" else set()
-    assert set(capsys.readouterr().out.splitlines()) == {f"damaged: {path}" for path in named}
-    assert is_whole(made)
-    assert run() == 0
-
-
-@pytest.mark.parametrize("harm", HARMS)
-@pytest.mark.parametrize("paths", [["file"], ["data/two"], [*FILES]])
-def test_a_file_is_given_back_by_the_cache(
-    made: dict[str, Path], paths: list[str], harm: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for path in paths:
-        apart(Path(path))
-        with Repo() as repo:
-            # So that DVC trusts its time.
-            repo.status()
-        HARMS[harm](Path(path))
-    main()
-    named = {path.split("/")[0] for path in paths}
-    assert set(capsys.readouterr().out.splitlines()) == {f"mended: {path}" for path in named}
-    assert is_whole(made)
-    assert run() == 0
-
-
-@pytest.mark.parametrize("harm", HARMS)
-def test_each_gives_what_the_other_has_not(made: dict[str, Path], harm: str) -> None:
+    """The workspace to the cache, and the cache to the workspace."""
     for path in FILES:
         apart(Path(path))
     with Repo() as repo:
+        # So that DVC trusts their times.
         repo.status()
-    HARMS[harm](Path("data/two"))
-    HARMS[harm](made["data/in/three"])
+    for name in harmed_files:
+        harm(Path(name))
+    for name in harmed_objects:
+        harm(made[name])
     main()
+    told = {f"damaged: {made[name]}" for name in harmed_objects if harm is damage}
+    told |= {f"mended: {path.split('/')[0]}" for path in harmed_files}
+    assert set(capsys.readouterr().out.splitlines()) == told
     assert is_whole(made)
     assert run() == 0
 
@@ -239,20 +229,14 @@ def test_what_dvc_has_written_half_is_removed(made: dict[str, Path], name: str) 
     assert is_whole(made)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"- 1", None])
-def test_a_damaged_run_is_removed(
-    made: dict[str, Path], content: bytes | None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (path,) = Path(".dvc/cache/runs").resolve().glob("??/*/*")
-    was = path.read_bytes()
-    path.write_bytes(was.replace(b"md5: ", b"md5: 0", 1) if content is None else content)
-    main()
-    assert capsys.readouterr().out == f"damaged: {path}\n"
-    assert not path.exists()
-    path.write_bytes(was)
-    main()
-    assert capsys.readouterr().out == ""
-    assert is_whole(made)
+@pytest.mark.usefixtures("made")
+def test_a_conflict_is_left_to_the_user() -> None:
+    lock = Path("dvc.lock")
+    conflict = f"<<<<<<< HEAD\n{lock.read_text()}=======\n>>>>>>> other\n"
+    lock.write_text(conflict)
+    with pytest.raises(DvcException, match=r"dvc\.lock"):
+        main()
+    assert lock.read_text() == conflict
 
 
 @pytest.mark.parametrize(("number", "damaged"), [(errno.EACCES, False), (errno.EIO, True)])
