@@ -55,36 +55,25 @@ OF_CHECKS = {"params.json", "params.schema.json", "classes.json"}
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told", "ran"),
+    ("key", "value", "allowed", "ran"),
     [
-        (
-            {"binary__thresholds__precision": 90},
-            ["binary.thresholds.precision is 90, but should be less than or equal to 1"],
-            {"check_params"},
-        ),
-        (
-            {"binary__target": 12, "split__n_train": 5000},
-            [
-                "binary.target is 12, but should be of the classes 0, 1, 2",
-                "split.n_train is 5000, but should be less than the 5,000 images",
-            ],
-            {"check_params", "check_data"},
-        ),
+        ("binary__thresholds__precision", 90, "less than or equal to 1", {"check_params"}),
+        ("binary__target", 12, "of the classes 0, 1, 2", {"check_params", "check_data"}),
     ],
 )
 def test_a_wrong_value_stops_before_any_work_and_loses_nothing(
-    clone: Clone, wrong: dict[str, int], told: list[str], ran: set[str]
+    clone: Clone, key: str, value: int, allowed: str, ran: set[str]
 ) -> None:
     files = {
         path: path.stat().st_mtime_ns
         for path in map(clone.folder.joinpath, clone.files())
         if path.suffix != ".checked" and path.name not in OF_CHECKS
     }
-    clone.edit(forest__seed=1, **wrong)
+    clone.edit(forest__seed=1, **{key: value})
     failed = clone.dvc("repro", check=False)
     assert failed.returncode != 0
-    for line in told:
-        assert f"params.yaml: {line}" in failed.stderr
+    name = key.replace("__", ".")
+    assert f"params.yaml: {name} is {value}, but should be {allowed}" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert set(re.findall(r"Running stage '(.+)'", failed.stdout)) == ran
     assert {path: path.stat().st_mtime_ns for path in files} == files
