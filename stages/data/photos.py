@@ -127,9 +127,8 @@ def open_photo(path: Path) -> Image.Image:
     if image.mode.startswith("I"):
         # 16 bits, which Pillow would cut off.
         return Image.fromarray(np.asarray(image, np.float32))
-    return (
-        image.convert("RGBA").convert("LA") if image.has_transparency_data else image.convert("L")
-    )
+    is_clear = image.has_transparency_data
+    return image.convert("RGBA").convert("LA") if is_clear else image.convert("L")
 
 
 def read_photo(path: Path) -> Photo:
@@ -212,9 +211,8 @@ def read_photos(folder: Path, polarity: Polarity) -> Fetched:
         )
     light = [255 - each if inverse else each for each, inverse in zip(levels, taken, strict=True)]
     images = [np.asarray(ImageOps.pad(Image.fromarray(each), (SIDE, SIDE))) for each in light]
-    return Fetched(
-        np.stack(images), np.array(labels, np.uint8), classes, len(train) if test else None
-    )
+    n_train = len(train) if test else None
+    return Fetched(np.stack(images), np.array(labels, np.uint8), classes, n_train)
 
 
 def _tell(what: str, paths: Sequence[Path], these: NDArray[np.bool_]) -> None:

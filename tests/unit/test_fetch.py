@@ -243,7 +243,10 @@ def as_a_folder(folder: Path) -> None:
         ),
         (partial(lone_table, "label,a\n1,2\n"), "train.csv has another form.* 2 columns, not a la"),
         (partial(lone_table, f"256{',0' * 784}\n"), "train.csv has another form.* '256' to uint8"),
-        (lambda at: (at / IDX_FILES[0]).rename(at / "a.npz"), "a.npz has another form, or is"),
+        (
+            lambda at: (at / IDX_FILES[0]).rename(at / "a.npz"),
+            "a.npz has another form.* it is no archive",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_told(
@@ -455,7 +458,7 @@ def save_photos(part: Path, images: Any, classes: Any, suffix: str = ".png") -> 
         ([1, 2, 3, 5, 6, 7, 8, 9, 10, 255], [1, 2, 3, 5, 6, 7, 8, 9, 10, 255]),
         ([f"{i:02}" for i in range(1, 11)], range(1, 11)),
         (["0", "1", "10", "2", "256", "3", "4", "5", "6", "7"], range(10)),
-        (["-1", *"0123456", "7.5", "²"], range(10)),
+        ([*"012345678", "²"], range(10)),
     ],
 )
 def test_digits_as_pictures_are_the_same_bytes(
@@ -497,6 +500,9 @@ def paper(mode: str, paper_level: Any, ink: Any, size: tuple[int, int] = (80, 40
     image.paste(ink, (size[0] // 8, size[1] // 8, size[0] // 2, size[1] // 4))
     if mode == "P":
         image.putpalette([255, 255, 255, 0, 0, 0])
+    if mode == "RGBA" and paper_level[3]:
+        # A card with round corners.
+        image.paste((0, 0, 0, 0), (0, 0, 5, 5))
     return image
 
 
@@ -528,7 +534,7 @@ def test_a_picture_is_light_on_dark_in_the_middle(
         # Twice as wide as high: seven blank rows above and below.
         assert pixels[:7].max() == pixels[21:].max() == 0
         assert pixels[9, 8] > 240
-        assert pixels[15:21].max() < 15
+        assert max(pixels[7, 0], pixels[15:21].max()) < 15
 
 
 def test_a_picture_is_turned_upright(tmp_path: Path) -> None:
