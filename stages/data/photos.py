@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stages.data.sources import Fetched, SourceError, check_is_hashed
 
+Files: TypeAlias = list[tuple[Path, int]]
 Polarity: TypeAlias = Literal["auto", "light_on_dark", "dark_on_light", "each"]
 
 SIDE = 28
@@ -27,17 +28,6 @@ MAX_CHARACTERS = 30
 FORMATS = {"PNG", "JPEG", "MPO"}
 # What systems leave, as .dvcignore has it; names that start with a dot are theirs, too.
 LEFT_BEHIND = {"Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir"}
-
-
-class Listing(NamedTuple):
-    """The photos of a folder."""
-
-    classes: list[str]
-    """The names of the folders in train, sorted: a label is a place in this list. None where they
-    are numbers, which are the labels."""
-    train: list[tuple[Path, int]]
-    """Files and their labels."""
-    test: list[tuple[Path, int]]
 
 
 class Photo(NamedTuple):
@@ -65,7 +55,7 @@ def _inside(folder: Path) -> list[Path]:
     return [folder / name for name in names if name[0] != "." and name not in LEFT_BEHIND]
 
 
-def _of_classes(part: Path, labels: dict[str, int]) -> list[tuple[Path, int]]:
+def _of_classes(part: Path, labels: dict[str, int]) -> Files:
     """The files of all classes, mixed so that each has its share of any first part of them."""
     files: list[tuple[float, int, Path]] = []
     for name, label in labels.items():
@@ -76,8 +66,12 @@ def _of_classes(part: Path, labels: dict[str, int]) -> list[tuple[Path, int]]:
     return [(path, label) for _, label, path in sorted(files)]
 
 
-def list_photos(folder: Path) -> Listing:
+def list_photos(folder: Path) -> tuple[list[str], Files, Files]:
     """What ``train/CLASS/`` and ``test/CLASS/`` below a folder hold; ``test`` may be missing.
+
+    Returns:
+        The names of the classes, sorted, of which labels are places, or none where they are
+        numbers, which are the labels; the files of ``train``, and of ``test``, with their labels.
 
     Raises:
         SourceError: There are not 2 to 256 classes, one is empty, only in ``test``, or has a name
@@ -102,7 +96,7 @@ def list_photos(folder: Path) -> Listing:
     if unknown := sorted(set(tested) - set(names)):
         raise SourceError(f"{test} has {unknown[0]}, which {train} has not")
     of_test = _of_classes(test, {name: labels[name] for name in tested})
-    return Listing([] if are_labels else names, _of_classes(train, labels), of_test)
+    return [] if are_labels else names, _of_classes(train, labels), of_test
 
 
 def open_photo(path: Path) -> Image.Image:
@@ -127,9 +121,8 @@ def open_photo(path: Path) -> Image.Image:
     if image.mode.startswith("I"):
         # 16 bits, which Pillow would cut off.
         return Image.fromarray(np.asarray(image, np.float32))
-    return (
-        image.convert("RGBA").convert("LA") if image.has_transparency_data else image.convert("L")
-    )
+    is_clear = image.has_transparency_data
+    return image.convert("RGBA").convert("LA") if is_clear else image.convert("L")
 
 
 def read_photo(path: Path) -> Photo:
@@ -212,9 +205,8 @@ def read_photos(folder: Path, polarity: Polarity) -> Fetched:
         )
     light = [255 - each if inverse else each for each, inverse in zip(levels, taken, strict=True)]
     images = [np.asarray(ImageOps.pad(Image.fromarray(each), (SIDE, SIDE))) for each in light]
-    return Fetched(
-        np.stack(images), np.array(labels, np.uint8), classes, len(train) if test else None
-    )
+    n_train = len(train) if test else None
+    return Fetched(np.stack(images), np.array(labels, np.uint8), classes, n_train)
 
 
 def _tell(what: str, paths: Sequence[Path], these: NDArray[np.bool_]) -> None:

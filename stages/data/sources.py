@@ -365,7 +365,8 @@ def _read_table(path: Path) -> Mnist:
 
 def _read_csv(path: Path) -> Fetched:
     """Kaggle's train.csv: a line an image, its label and 784 pixels; and test.csv, if it is so."""
-    train, second = _read_table(path), path.with_name(path.name.replace("train", "test"))
+    train = _read_table(path)
+    second = path.with_name(f"{path.name.removesuffix('train.csv')}test.csv")
     if not second.is_file() or len(_first_line(second)) == 784:
         return Fetched(*train)
     test = _read_table(second)
