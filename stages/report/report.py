@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from stages.report.render import picture, render
 from stages.report.results import table, tree
 from stages.report.summary import summarise
 
+# Letters that the SVM on strokes may take of a page that can be mailed.
+MAX_SVM = 4_000_000
+
 
 def linear(path: Path) -> dict[str, Any]:
     """The linear model of a folder ``path``, for JSON.
@@ -29,6 +33,27 @@ def linear(path: Path) -> dict[str, Any]:
     model = load_group(path / "predictions.npz")
     weights = b64encode(model["weights"].astype("<f8").tobytes()).decode()
     return {"weights": weights, "intercepts": model["intercepts"].tolist()}
+
+
+def svm(path: Path) -> dict[str, Any]:
+    """The SVM on strokes of a folder ``path``, for JSON.
+
+    Returns:
+        ``n_support``, ``intercepts`` and ``gamma``; the number ``n_images`` of its images; and
+        ``packed``: ``maps``, ``image``, ``coefficients`` and ``images`` as base64 of little-endian
+        bytes, of which a run of zeros is one zero and its length; None where that is too long. No
+        library compresses: their bytes depend on their version.
+    """
+    learned = load_group(path / "svm.npz")
+    dtypes = {"maps": "<f8", "image": "<i4", "coefficients": "<i4", "images": "u1"}
+    content = b"".join(learned[name].astype(dtype).tobytes() for name, dtype in dtypes.items())
+    packed = re.sub(rb"\0{1,255}", lambda zeros: bytes((0, len(zeros[0]))), content)
+    letters = b64encode(packed).decode()
+    return {
+        **{name: learned[name].tolist() for name in ("n_support", "intercepts", "gamma")},
+        "n_images": len(learned["images"]),
+        "packed": letters if len(letters) <= MAX_SVM else None,
+    }
 
 
 def main(
@@ -43,6 +68,7 @@ def main(
     charts: Path,
     linear_digits: Path,
     linear_detector: Path,
+    strokes: Path,
     saved: list[Path],
     pages: Path,
     vega: Path,
@@ -65,6 +91,7 @@ def main(
         charts: The folder of the Vega-Lite templates.
         linear_digits: The folder of the linear model of all classes.
         linear_detector: That of the linear detector.
+        strokes: That of the SVM on strokes.
         saved: Those of the models that the card is about.
         pages: The folder of the templates.
         vega: Vega's JavaScript.
@@ -100,6 +127,7 @@ def main(
         plots=results.plots,
         pictures={path.stem: picture(path) for path in sorted(pictures.glob("[!.]*.png"))},
         linear={"digits": linear(linear_digits), "detector": linear(linear_detector)},
+        svm=svm(strokes),
     )
     page.write_text(html, encoding="utf-8")
     versions = {library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")}

@@ -66,6 +66,19 @@ def fitted(
     ]
 
 
+def virtual_maps(
+    maps: NDArray[np.float64], n_virtual_copies: int, values: Mapping[str, Any]
+) -> NDArray[np.float64]:
+    """The maps (n, 2, 3) of images and then of their copies, (1 + n_virtual_copies, n, 2, 3).
+
+    ``values`` have the ``seed``, and ``jitter``, up to which the numbers of a copy's affine map are
+    drawn, 1 being half of an image.
+    """
+    rng, jitter = np.random.default_rng(values["seed"]), values["jitter"]
+    warps = rng.uniform(-jitter, jitter, (n_virtual_copies, *maps.shape))
+    return np.stack([maps, *(warped(maps, warp) for warp in warps)])
+
+
 def with_copies(
     images: Images, y: NDArray, n_virtual_copies: int, values: Mapping[str, Any]
 ) -> tuple[NDArray[np.uint16], NDArray]:
@@ -79,12 +92,10 @@ def with_copies(
         images: n of them.
         y: (n,).
         n_virtual_copies: Of each image.
-        values: The section of ``params.yaml``: ``seed``, and ``jitter``, up to which the numbers of
-            a copy's affine map are drawn, 1 being half of an image.
+        values: The section of ``params.yaml``: what :func:`virtual_maps` takes.
     """
-    maps, rng = normalising(images.pixels), np.random.default_rng(values["seed"])
-    warps = rng.uniform(-values["jitter"], values["jitter"], (n_virtual_copies, len(y), 2, 3))
-    copies = [features(images.pixels, warped(maps, warp)) for warp in warps]
+    _, *maps = virtual_maps(normalising(images.pixels), n_virtual_copies, values)
+    copies = [features(images.pixels, of_copy) for of_copy in maps]
     return np.concatenate([images.features, *copies]), np.tile(y, 1 + n_virtual_copies)
 
 

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.svm import SVC
 
 from stages.common.arrays import load, load_set, save_group
 from stages.common.params import read
 from stages.models.saved import save_model
 from stages.models.svc import OneVsOneSVC
+from stages.strokes.extract_features import normalising
 from stages.strokes.svm import (
     Images,
     apply_second_opinion,
@@ -18,6 +20,7 @@ from stages.strokes.svm import (
     nearest,
     ranked,
     second_opinion,
+    virtual_maps,
     with_copies,
 )
 
@@ -42,14 +45,29 @@ def to_sklearn(svc: OneVsOneSVC, n_images: int) -> SVC:
     return found
 
 
+def drawn(
+    support: NDArray[np.intp], pixels: NDArray[np.uint8], maps: NDArray[np.float64]
+) -> dict[str, NDArray]:
+    """What has the features of support vectors, rows of n images and their copies.
+
+    Returns:
+        ``images`` (m, 28, 28), each once; for each support vector ``image``, which of these it is,
+        and ``maps`` (2, 3), as it is normalised.
+    """
+    copy, row = np.divmod(support, len(pixels))
+    rows, image = np.unique(row, return_inverse=True)
+    return {"images": pixels[rows], "image": image.astype(np.int32), "maps": maps[copy, row]}
+
+
 def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, out: Path) -> None:
     """Write ``model.skops``, ``svm.npz`` and ``predictions.npz`` into the folder ``out``.
 
-    ``svm.npz`` has the SVM as integers, and how its second opinion is asked for.
-    ``predictions`` are the answers for the test images, ``alone`` those without a second opinion,
-    and ``without_copies`` those of an SVM without copies, either. ``margin`` is by how much the
-    answer was preferred to the second class, and ``squared_distances`` are those of the features to
-    the nearest training image that is of the class of the answer, (n,).
+    ``svm.npz`` has the SVM as integers, what its support vectors are :func:`drawn` from, and how
+    its second opinion is asked for. ``predictions`` are the answers for the test images, ``alone``
+    those without a second opinion, and ``without_copies`` those of an SVM without copies, either.
+    ``margin`` is by how much the answer was preferred to the second class, and
+    ``squared_distances`` are those of the features to the nearest training image that is of the
+    class of the answer, (n,).
 
     Args:
         params: The file of parameters.
@@ -76,7 +94,9 @@ def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, ou
     found = nearest(queries.features, decided.first, images.features, y, 1)
     save_model(out / "model.skops", to_sklearn(svcs[0], len(sets[0][1])))
     how = {name: np.array(values[name]) for name in ("n_nearest", "max_displacement")}
-    save_group(out / "svm.npz", **learned, **how, weight=np.array(best["weight"]))
+    maps = virtual_maps(normalising(pixels[rows]), best["n_virtual_copies"], values)
+    of_support = drawn(svcs[0].support_, pixels[rows], maps)
+    save_group(out / "svm.npz", **learned, **of_support, **how, weight=np.array(best["weight"]))
     save_group(
         out / "predictions.npz",
         predictions=decided.first,

@@ -51,9 +51,10 @@ from stages.strokes.svm import (
     nearest,
     ranked,
     second_opinion,
+    virtual_maps,
     with_copies,
 )
-from stages.strokes.train_svm import MEGABYTES_OF_CACHE, to_sklearn
+from stages.strokes.train_svm import MEGABYTES_OF_CACHE, drawn, to_sklearn
 from tests.support import IS_X86, ROOT
 
 IDENTITY = np.array([[[SIDE / 2, 0, 13.5], [0, SIDE / 2, 13.5]]])
@@ -380,6 +381,12 @@ def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
     np.testing.assert_array_equal(labels, np.tile(y[:400], 3))
     np.testing.assert_array_equal(X[:400], train.features)
     assert not np.array_equal(X[400:], other[400:])
+    # What the report makes them of.
+    support = np.arange(0, 1200, 7)
+    made = drawn(support, train.pixels, virtual_maps(normalising(train.pixels), 2, values))
+    of_made = features(made["images"][made["image"]], made["maps"])
+    np.testing.assert_array_equal(of_made, X[support])
+    assert len(np.unique(made["images"], axis=0)) == len(made["images"])
     # Copies that differ in nothing.
     np.testing.assert_array_equal(copied(1, jitter=0)[0], np.tile(train.features, (2, 1)))
     assert error(X, labels) <= error(*copied(0)) < 0.06
