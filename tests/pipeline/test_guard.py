@@ -170,11 +170,10 @@ def test_an_edit_during_the_run_is_noticed(toy: Toy, command: str, changed: str)
     done = toy.run()
     assert done.returncode == 1
     assert done.stderr == f"{changed} changed while toy ran: run dvc repro again\n"
-
-
-def test_code_edited_after_it_was_read_and_before_the_stage_began_is_noticed(toy: Toy) -> None:
-    toy.code("", before=edit("echo >> stages/toy.py"))
-    assert toy.run().stderr == "stages/toy.py changed while toy ran: run dvc repro again\n"
+    if changed == "stages/toy.py":
+        # It was read, and the stage had not begun.
+        toy.code("", before=edit(command))
+        assert toy.run().stderr == done.stderr
 
 
 @pytest.mark.parametrize(
@@ -273,24 +272,6 @@ def test_without_docstrings_there_is_no_schema(toy: Toy) -> None:
     assert toy.run(PYTHONOPTIMIZE="2").stderr.startswith("unset PYTHONOPTIMIZE")
 
 
-def test_dvc_does_not_record_a_run_during_which_a_file_was_edited(toy: Toy) -> None:
-    def dvc(*command: str) -> subprocess.CompletedProcess[str]:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return toy.run("dvc", *command, PATH=path)
-
-    toy.code(edit("test -e ../done || echo more >> data.txt; touch ../done"))
-    dvc("init", "--no-scm")
-    command = " ".join(["python", *toy.command[1:]])
-    dvc("stage", "add", "-n", "toy", "-d", "data.txt", "-o", "out.txt", command)
-    failed = dvc("repro")
-    assert failed.returncode != 0
-    assert "data.txt changed while toy ran: run dvc repro again\n" in failed.stderr
-    assert not (toy.folder / "dvc.lock").exists()
-    assert dvc("repro").returncode == 0
-    assert toy.out == "data\nmore\n"
-    assert (toy.folder / "dvc.lock").exists()
-
-
 def test_a_library_of_another_version_than_the_pinned_is_refused(toy: Toy) -> None:
     (toy.folder / "stages" / "libraries.yaml").write_text('numpy: "1.0"\nscipy: "1.0"\n')
     assert toy.run().returncode == 0
@@ -303,22 +284,19 @@ def test_a_library_of_another_version_than_the_pinned_is_refused(toy: Toy) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "body"),
+    "body",
     [
-        ("out.txt", ""),
-        ("out.npy", "from stages.common.arrays import save; save(out, np.zeros(1_000_000))"),
-        (
-            "out.npz",
-            "from stages.common.arrays import save_group; save_group(out, a=np.zeros(1_000_000))",
-        ),
-        ("out.joblib", "import joblib; joblib.dump(list(range(1_000_000)), out)"),
-        ("out.png", "from matplotlib.figure import Figure; Figure().savefig(out)"),
+        "",
+        "from stages.common.arrays import save; save(out, np.zeros(1_000_000))",
+        "from stages.common.arrays import save_group; save_group(out, a=np.zeros(1_000_000))",
+        "import joblib; joblib.dump(list(range(1_000_000)), out)",
+        "from matplotlib.figure import Figure; Figure().savefig(out, format='png')",
     ],
 )
-def test_a_full_disk_is_told_in_one_line(toy: Toy, name: str, body: str) -> None:
-    (toy.folder / name).symlink_to("/dev/full")
+def test_a_full_disk_is_told_in_one_line(toy: Toy, body: str) -> None:
+    (toy.folder / "out.txt").symlink_to("/dev/full")
     toy.code(body, before="import numpy as np")
-    done = toy.run(*toy.command, "--out", name)
+    done = toy.run()
     assert done.returncode == 1
     assert done.stderr.startswith("toy: the disk is full: ")
     assert done.stderr.count("\n") == 1
@@ -361,7 +339,7 @@ def test_a_mistake_of_the_user_is_one_line_and_an_ordinary_exception(toy: Toy) -
 
 
 @pytest.mark.parametrize(
-    "name", ["common.errors", "toy.py", "stages.toy", "./toy", "..toy", "", "{folder}/stages/toy"]
+    "name", ["common.errors", "toy.py", "stages.toy", "./toy", "", "{folder}/stages/toy"]
 )
 def test_an_unknown_stage_is_told_which_there_are(toy: Toy, name: str) -> None:
     done = toy.run(sys.executable, "-m", "stages", name.format(folder=toy.folder))
