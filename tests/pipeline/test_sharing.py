@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 import requests
 
-from tests.support.clone import Clone, md5
+from tests.support.clone import Clone, md5, ran
 from tests.support.documents import section
 from tests.support.waiting import wait_for
 
@@ -80,8 +80,7 @@ def lines(title: str, **replaced: str) -> list[str]:
 def shell(clone: Clone, *commands: str) -> set[str]:
     """The stages that some lines have run."""
     clone.install()
-    printed = [clone.run("/bin/sh", "-c", command) for command in commands]
-    return set(re.findall("Running stage '(.+)'", "".join(printed)))
+    return ran("".join(clone.run("/bin/sh", "-c", command) for command in commands))
 
 
 class Shared(NamedTuple):
