@@ -1,6 +1,5 @@
 """Branches that both have results meet, with real ``git`` and real ``dvc repro``."""
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -9,23 +8,16 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.clone import Clone
+from tests.support.clone import Clone, ran
 
 BRANCHES = ("main", "thresholds", "code")
 # What depends on all parameters.
 ALWAYS = {"check_params", "report"}
 
 
-def ran(printed: str) -> set[str]:
-    """The stages that ``dvc repro`` ran."""
-    return set(re.findall(r"Running stage '(.+)'", printed))
-
-
 @pytest.fixture(scope="module")
 def branches(clone: Clone) -> Iterator[Clone]:
     """The branches ``thresholds`` and ``grid``, each with an edit of its own, and its results."""
-    clone.run("git", "config", "user.name", "Test")
-    clone.run("git", "config", "user.email", "test@example.org")
     clone.run("git", "checkout", "--quiet", "-b", "thresholds", "main")
     clone.edit(binary__thresholds__precision=0.91, gallery__n_digits=90)
     assert clone.repro() == ALWAYS | {"evaluate_binary", "gallery"}
@@ -178,9 +170,7 @@ def merged_by(how: str, branches: Clone, folder: Path, of_report: str = r"\g<0>"
     folder.mkdir()
 
     def run(command: str) -> int:
-        author = {"GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.org"}
-        author |= {"GIT_COMMITTER_NAME": "Test", "GIT_COMMITTER_EMAIL": "test@example.org"}
-        environment = {**os.environ, **author, "GIT_EDITOR": "true"}
+        environment = {**branches.environment, "GIT_EDITOR": "true"}
         shell = ["bash", "-o", "pipefail", "-c", command]
         done = subprocess.run(shell, cwd=folder, env=environment, capture_output=True, check=False)
         return done.returncode

@@ -1,12 +1,10 @@
 """The model card: its figures, its code, and the files that it is about, as somebody gets them."""
 
-import csv
 import hashlib
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -115,34 +113,16 @@ def test_every_figure_is_what_the_models_said(clone: Clone, card: str) -> None:
         assert is_shown(row["of its class"], shares[cell])
 
 
-def numbers(value: Any) -> Iterator[float]:
-    """All numbers in JSON, also those that are text, and how many values there are in each part."""
-    if isinstance(value, dict | list | tuple):
-        yield len(value)
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from numbers(inner)
-    elif not isinstance(value, bool):
-        yield from map(float, re.findall(r"^-?\d+(?:\.\d+)?(?:e-?\d+)?$", str(value)))
-
-
-def test_no_figure_is_of_another_source(clone: Clone, card: str) -> None:
-    """Each number in prose and tables is one of the reports' or of params.yaml's."""
-    plots = clone.folder / "reports" / "plots"
-    known = {5000.0, 28.0, 0.0, 255.0, *numbers(yaml.load(clone.folder / "params.yaml"))}
-    for path in (clone.folder / "data" / "metrics").rglob("*.json"):
-        known |= set(numbers(json.loads(path.read_text(encoding="utf-8"))))
-    for name in ("class_counts", "confusion", "errors"):
-        with (plots / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-            columns = list(zip(*list(csv.reader(file))[1:], strict=True))
-        known |= set(numbers(columns)) | {sum(map(float, column)) for column in columns}
-    # Counted in the test above.
-    text = re.sub(r"right for\s\S+ of", "", card.split("## Licence")[0])
-    text = re.sub(
-        r"```.+?```|`.+?`|F1|SHA-256|scikit-learn [\d.]+|skops [\d.]+", "", text, flags=re.S
-    )
-    shown = re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:\N{NO-BREAK SPACE}%)?", text)
-    assert len(shown) > 60
-    assert [one for one in shown if not any(is_shown(one, value) for value in known)] == []
+def test_no_figure_is_written_in_the_template() -> None:
+    folder = ROOT / "stages" / "report" / "pages" / "model_card"
+    text = (folder / "model_card.md.jinja").read_text(encoding="utf-8").split("## Licence")[0]
+    filled = r"```.+?```|`[^`]+`|\{\{.+?\}\}|\{%.+?%\}|\{#.+?#\}|F1|SHA-256"
+    assert set(re.findall(r"\d+", re.sub(filled, "", text, flags=re.S))) == {
+        "28",
+        "0",
+        "255",
+        "1000",
+    }
 
 
 def test_it_is_markdown_with_nothing_left_of_its_template(card: str) -> None:
@@ -235,8 +215,7 @@ def test_a_stranger_gets_a_model_and_the_same_answers(
 
 
 def test_a_released_model_is_got_by_its_name(clone: Clone, tmp_path: Path) -> None:
-    author = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-    clone.run("git", *author, "tag", "--annotate", "digits-sgd@v1.0.0", "--message", "The first")
+    clone.run("git", "tag", "--annotate", "digits-sgd@v1.0.0", "--message", "The first")
     try:
         out = tmp_path / "model.skops"
         clone.dvc("artifacts", "get", str(clone.folder), "digits-sgd", "--out", str(out))

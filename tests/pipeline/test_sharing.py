@@ -18,7 +18,7 @@ from PIL import Image
 
 from stages.data.sources import Mnist
 from tests.support import ROOT
-from tests.support.clone import Clone, md5
+from tests.support.clone import Clone, md5, ran
 from tests.support.documents import section
 from tests.support.waiting import wait_for
 
@@ -84,8 +84,7 @@ def lines(title: str, file: str = "docs/sharing.md", **replaced: str) -> list[st
 def shell(clone: Clone, *commands: str) -> set[str]:
     """The stages that some lines have run."""
     clone.install()
-    printed = [clone.run("/bin/sh", "-c", command) for command in commands]
-    return set(re.findall("Running stage '(.+)'", "".join(printed)))
+    return ran("".join(clone.run("/bin/sh", "-c", command) for command in commands))
 
 
 class Shared(NamedTuple):

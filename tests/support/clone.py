@@ -19,7 +19,7 @@ from dvc.repo import Repo
 from networkx import topological_sort
 from ruamel.yaml import YAML
 
-from tests.support import ROOT
+from tests.support import AUTHOR, ROOT
 
 yaml = YAML()
 
@@ -28,6 +28,11 @@ def md5(path: Path) -> str:
     """The MD5 of a file, as DVC writes it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def ran(printed: str) -> set[str]:
+    """The stages that ``dvc repro`` says it runs."""
+    return set(re.findall(r"Running stage '(.+)'", printed))
 
 
 def install(folder: Path, **commands: str) -> None:
@@ -76,6 +81,7 @@ class Clone:
         tracer = str(ROOT / "tests" / "support" / "trace")
         return {
             **os.environ,
+            **AUTHOR,
             "PATH": path,
             "PYTHONPATH": tracer,
             "DIGITLINE_TRACE": str(self.trace),
@@ -159,7 +165,7 @@ class Clone:
 
     def repro(self) -> set[str]:
         """The stages that ran."""
-        return set(re.findall(r"Running stage '(.+)'", self.dvc("repro").stdout))
+        return ran(self.dvc("repro").stdout)
 
     def run(self, *command: str) -> str:
         """What a command prints in the clone."""
@@ -176,8 +182,7 @@ class Clone:
 
     def commit(self, message: str) -> None:
         self._run("git", "add", "--all")
-        author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-        self._run("git", *author, "commit", "--quiet", "--message", message)
+        self._run("git", "commit", "--quiet", "--message", message)
 
     def undo(self) -> None:
         """Everything as committed, and the data that DVC has of it."""

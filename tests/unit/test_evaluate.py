@@ -24,7 +24,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from stages.common.folds import fold_numbers
 from stages.data.sources import Mnist
-from stages.evaluate.accuracy import fold_accuracies, recalls
+from stages.evaluate.accuracy import recalls
 from stages.evaluate.evaluate_binary import (
     binary_metrics,
     curve_of,
@@ -34,7 +34,7 @@ from stages.evaluate.evaluate_binary import (
     roc,
     stacked,
 )
-from stages.evaluate.evaluate_digits import cross_validated, trained
+from stages.evaluate.evaluate_digits import cross_validated
 from stages.models.fit import fit_each, out_of_fold_scores, outside_each
 from stages.output.tables import downsample, write_csv, write_metrics
 
@@ -180,15 +180,6 @@ def test_fold_accuracies_are_cross_val_scores(digits: Mnist) -> None:
     assert list(ours.values()) == [*theirs, theirs.mean()]
 
 
-def test_fold_accuracies_by_hand() -> None:
-    correct = np.array([True, False, True, True])
-    assert fold_accuracies(correct, np.array([0, 0, 1, 1], np.uint8)) == {
-        "fold_1": 0.5,
-        "fold_2": 1.0,
-        "mean": 0.75,
-    }
-
-
 @pytest.mark.parametrize("n_classes", [2, 10, 47])
 def test_recalls_are_scikit_learns(n_classes: int) -> None:
     random = np.random.RandomState(0)
@@ -199,21 +190,6 @@ def test_recalls_are_scikit_learns(n_classes: int) -> None:
     assert list(ours) == [str(label) for label in classes]
     theirs = recall_score(y[kept], said[kept], labels=classes, average=None)
     np.testing.assert_array_equal(list(ours.values()), theirs)
-
-
-def test_trained_model_by_hand() -> None:
-    answers = {
-        "classes": np.array([3, 200]),
-        "first_prediction": np.array(1),
-        "first_scores": np.array([-1.5, 2.5]),
-        "predictions": np.array([1, 0, 1, 1]),
-        "n_estimators": np.array(1),
-        "n_problems": np.array(1),
-    }
-    metrics = trained(np.array([1, 0, 0, 1], np.uint8), answers)
-    assert metrics["test_accuracy"] == 0.75
-    assert metrics["test_recall"] == {"0": 0.5, "1": 1.0}
-    assert metrics["first_digit"] == {"prediction": 1, "score_3": -1.5, "score_200": 2.5}
 
 
 def test_downsample_curve_keeps_its_ends_and_its_steps() -> None:

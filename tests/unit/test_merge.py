@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.support import ROOT
+from tests.support import AUTHOR, ROOT
 
 # Like DVC: it runs nothing where the recorded input is the present one, and removes no file.
 DVC = """
@@ -18,8 +18,6 @@ cat params.yaml > dvc.lock
 for name in $(cat stages.txt); do sed "s/^/$name /" params.yaml > "reports/$name.json"; done
 """
 PARAMS = "".join(f"{key}: 0\n" for key in "abcdefghi")
-AUTHOR = {"GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.org"}
-AUTHOR |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in AUTHOR.items()}
 
 
 class Project:
