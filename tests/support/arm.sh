@@ -1,6 +1,6 @@
 #!/bin/bash
 # An emulated 64-bit ARM: makes FOLDER/python, a Python with the libraries of requirements.txt, for
-#   pytest --thorough --arm FOLDER/python tests/pipeline/test_bytes.py -k arm
+#   pytest --arm FOLDER/python tests/pipeline/test_bytes.py -k arm
 # On Debian, with qemu-user-static; it takes minutes, and the test a quarter of an hour.
 #   bash tests/support/arm.sh FOLDER
 set -euo pipefail
@@ -21,7 +21,7 @@ awk '/^[^ ]/ {skip = /^antlr4/} !skip' requirements.txt > "$folder/requirements.
 python=$(basename "$(readlink "$root/usr/bin/python3")")
 platforms=$(printf -- '--platform manylinux%s_aarch64 ' _2_{17..36} 2014)
 # shellcheck disable=SC2086
-python3 -m pip install --quiet --no-deps --only-binary=:all: --implementation cp $platforms \
+"${PYTHON:-.venv/bin/python}" -m pip install --quiet --no-deps --only-binary=:all: --implementation cp $platforms \
     --python-version "${python#python}" --target "$folder/site" -r "$folder/requirements.txt"
 
 cat > "$folder/python" << EOF
