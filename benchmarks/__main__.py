@@ -138,9 +138,7 @@ CELLS: dict[str, dict[str, Callable[[Mnist], Any]]] = {
     "find_neighbors@train_in_train find_neighbors@test_in_train search_grid": {
         "Exercise 1 | kNN grid": grid
     },
-    "augment find_neighbors@test_in_augmented": {
-        "Exercise 2 | kNN on shifted images": augmented
-    },
+    "augment find_neighbors@test_in_augmented": {"Exercise 2 | kNN on shifted images": augmented},
     # So little there that it is not timed.
     "check_params fit@binary_dummy evaluate_binary": {"In 15-39 | metrics": lambda _: None},
 }
