@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from dvc.repo import Repo
 from joblib import cpu_count
 from ruamel.yaml import YAML
@@ -181,10 +181,8 @@ def timed(what: str, work: Callable[[], Any]) -> float:
     return seconds
 
 
-def main(quick: bool = False, full: bool = False) -> None:
+def main(quick: bool) -> None:
     """Measure, and write the table."""
-    if quick == full:
-        raise SystemExit("--quick or --full")
     with Repo(str(ROOT)) as repo:
         commands = {stage.name: stage.cmd.split() for stage in repo.index.stages}
     rows, theirs, ours = [], 0.0, 0.0
@@ -219,4 +217,8 @@ def main(quick: bool = False, full: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    parser = ArgumentParser("python -m benchmarks", description=__doc__)
+    size = parser.add_mutually_exclusive_group(required=True)
+    size.add_argument("--quick", action="store_true", help="on 6,000 images")
+    size.add_argument("--full", action="store_true")
+    main(parser.parse_args().quick)

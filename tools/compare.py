@@ -10,13 +10,13 @@ import re
 import shutil
 import sys
 import tempfile
+from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import tyro
 import vl_convert
 from dvc.exceptions import DvcException
 from dvc.render.convert import to_json
@@ -103,7 +103,7 @@ def plot(renderer: Any, name: str) -> Iterator[str]:
     yield links[0] if renderer.TYPE == "vega" else table([*map(code, of)], [links])
 
 
-def main(base: str, /) -> None:
+def main(base: str) -> None:
     """Write ``compare.md``: the parameters, metrics and plots that differ.
 
     Args:
@@ -141,7 +141,9 @@ def main(base: str, /) -> None:
 if __name__ == "__main__":
     # What DVC warns of is told by an error.
     logging.disable()
+    parser = ArgumentParser("python -m tools.compare", description=main.__doc__)
+    parser.add_argument("base")
     try:
-        tyro.cli(main)
+        main(parser.parse_args().base)
     except (UserError, DvcException) as error:
         sys.exit(str(error))
