@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -52,21 +53,22 @@ class Interrupter:
         self.stays.chmod(0o755)
         self.kills: Counter[str] = Counter()
 
-    def written(self) -> int:
-        """How many times a stage has opened an output to write it."""
-        traces = self.clone.trace.glob("*.jsonl")
-        return sum(trace.read_text().count('"write"') for trace in traces)
+    def traces(self) -> Iterator[Path]:
+        return self.clone.trace.glob("*.jsonl")
 
     def kill(self, *command: str) -> bool:
         """Start, interrupt, wait for the end of all; whether it was still running."""
         # Of a single command bash becomes it; a shell that stays is between DVC and its stage.
         installed = filter(None, map(shutil.which, ("bash", "dash", "sh")))
         shell = self.random.choice([*installed, str(self.stays)])
-        before, dvc = self.written(), self.clone.popen(*command, SHELL=shell)
+        for trace in self.traces():
+            trace.unlink()
+        dvc = self.clone.popen(*command, SHELL=shell)
         moment = self.random.choice(["at random", "while writing"])
         end = time.monotonic() + self.random.uniform(0.5, 6)
         while time.monotonic() < end and dvc.poll() is None:
-            if moment == "while writing" and self.written() > before:
+            # A stage has opened an output.
+            if moment != "at random" and any('"write"' in t.read_text() for t in self.traces()):
                 break
             time.sleep(0.002)
         told, whom = self.random.choice(self.SIGNALS), self.random.choice(["dvc", "stage", "both"])
