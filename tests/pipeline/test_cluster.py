@@ -157,7 +157,7 @@ def test_a_worker_that_is_killed_takes_nothing_along(start: Callable[..., Any]) 
     process = script(TOTALS, client.scheduler.address)
 
     def only_holder() -> str | None:
-        held = [who for key, who in client.who_has().items() if str(key).startswith("identity")]
+        held = [who for key, who in client.who_has().items() if "batch_of" not in str(key)]
         return next((who[0] for who in held if len(who) == 1 and processing(client)), None)
 
     pids = client.run(os.getpid)
