@@ -397,6 +397,8 @@ class Problem:
         """Let the first ``n`` images be the active ones; those of ``slot`` >= 0 have ``values``."""
         state = self.state
         self.n = n
+        # First let go of the old ones.
+        self.columns = self.X[:0]
         self.columns = as_columns(self.X, state.image[:n])
         self.active_squares = self.squares[state.image[:n]]
         self.F_then, self.alpha_then = state.F[:n].copy(), state.alpha[:n].copy()
