@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from stages.data.paper import without_paper
 from stages.data.sources import Fetched, SourceError, check_is_hashed
 
 Files: TypeAlias = list[tuple[Path, int]]
@@ -180,8 +181,8 @@ def are_dark_on_light(
 def read_photos(folder: Path, polarity: Polarity) -> Fetched:
     """The photos of :func:`list_photos`, those of ``train`` first, as MNIST has its images.
 
-    They are light on dark, (28, 28), their aspect kept, in the middle. Those that are blank, or
-    taken for the inverse of what they look like, are told.
+    They are light on dark, (28, 28), their aspect kept, in the middle, and paper is black. Those
+    that are blank, or taken for the inverse of what they look like, are told.
 
     Raises:
         SourceError: All are blank.
@@ -204,6 +205,9 @@ def read_photos(folder: Path, polarity: Polarity) -> Fetched:
             look != taken,
         )
     light = [255 - each if inverse else each for each, inverse in zip(levels, taken, strict=True)]
+    # Where the border is paper, and not what is drawn.
+    for i in np.flatnonzero((look == taken) & [not photo.is_form for photo in photos]):
+        light[i] = np.clip(without_paper(light[i]), 0, 255).astype(np.uint8)
     images = [np.asarray(ImageOps.pad(Image.fromarray(each), (SIDE, SIDE))) for each in light]
     n_train = len(train) if test else None
     return Fetched(np.stack(images), np.array(labels, np.uint8), classes, n_train)
