@@ -7,14 +7,14 @@ Outside of the graph: no stage reads it, and it reads what ``dvc repro`` has mad
 
 import json
 import sys
-from collections.abc import Iterable
+from argparse import ArgumentParser
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import tyro
 
 from predict.classify import Answer, Classifier, made, reasons, verdict
 from predict.draw import save_prediction
@@ -57,9 +57,8 @@ def check_drawings(drawings: list[Path], inputs: Iterable[Path]) -> None:
 
 
 def main(
-    files: tuple[Path, ...],
-    /,
-    as_json: Annotated[bool, tyro.conf.arg(name="json"), tyro.conf.FlagCreatePairsOff] = False,
+    files: Sequence[Path],
+    as_json: bool = False,
     out: Path = Path("prediction.png"),
     root: Path = Path(),
 ) -> None:
@@ -124,7 +123,17 @@ def main(
 if __name__ == "__main__":
     # A file may have a name that the terminal cannot show.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    parser = ArgumentParser("python -m predict", description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*", type=Path, help="pictures of one digit or several")
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
+    parser.add_argument(
+        "--out",
+        default="prediction.png",
+        type=Path,
+        help="the PNG to write; of several pictures, with the place of each in its name",
+    )
+    parser.add_argument("--root", default=Path(), type=Path, help="the pipeline's folder")
     try:
-        tyro.cli(main, prog="python -m predict")
+        main(**vars(parser.parse_args()))
     except UserError as error:
         sys.exit(str(error))

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
@@ -226,6 +225,6 @@ def main(root: Path = Path()) -> None:
 
 if __name__ == "__main__":
     try:
-        tyro.cli(main, prog="python -m predict.evaluate")
+        main(Path(*sys.argv[1:]))
     except UserError as error:
         sys.exit(str(error))

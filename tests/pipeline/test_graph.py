@@ -40,7 +40,7 @@ def imported(path: Path) -> set[Path]:
 
 # They fetch, show progress, count threads, read parameters and options: no byte of an output is of
 # their making.
-TOOLS = {"pooch", "psutil", "requests", "ruamel", "threadpoolctl", "tqdm", "tyro"}
+TOOLS = {"pooch", "psutil", "requests", "ruamel", "threadpoolctl", "tqdm"}
 # They carry tasks to a cluster, where the same is computed.
 TOOLS |= {"cloudpickle", "dask", "distributed", "toolz"}
 
