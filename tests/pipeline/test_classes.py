@@ -228,7 +228,7 @@ def test_figures_are_right_whatever_the_classes(ran: Ran) -> None:
     # The page says which classifiers are better than the one that it holds.
     strokes = np.load(folder / "data/models/digits/strokes/predictions.npz")
     right = np.mean(strokes["alone"] == test)
-    of_svm = page.partition("it is right for <strong>")[2].partition("</p>")[0]
+    of_svm = page.rpartition("it is right for <strong>")[2].partition("</p>")[0]
     assert of_svm.startswith(f"{100 * right:.2f}\N{NO-BREAK SPACE}%")
     for model, name in {"strokes": "opinion", "svc": "the SVC", "ovr_svc": "rest SVC"}.items():
         better = reports[f"digits/{model}.json"]["test_accuracy"] > round(right, 10)

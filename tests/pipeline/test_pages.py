@@ -480,6 +480,7 @@ ASK_SVM = """(images) => images.map((letters) => {
 def assert_answers_as_python(browser: Browser, folder: Path) -> None:
     """The page's own code and data give every test image Python's features and ranking."""
     page, tab = folder / "reports" / "index.html", browser.new_page(bypass_csp=True)
+    assert page.stat().st_size < 6 * MEGABYTE
     tab.goto(page.as_uri())
     for name in ("digit.js", "strokes.js"):
         code = (ROOT / "stages" / "report" / "pages" / "report" / name).read_text()
