@@ -1,7 +1,7 @@
 """Find the digits of a picture, and bring each to MNIST's form.
 
-Ink is what differs from the paper. The paper's shade is estimated far coarser than a stroke is
-wide, so that a shadow or a vignette is paper; ink may be darker or lighter than it.
+Ink is what differs from the paper, darker or lighter, and is narrower than a shadow or a table. Of
+that, what is far longer than a digit is a rule or the wall of a box.
 """
 
 import struct
@@ -19,18 +19,30 @@ from scipy.sparse.csgraph import connected_components
 from stages.common.errors import UserError
 
 MAX_DIGITS = 60
-# Pixels of the longer side: of what is looked at, and of what the paper's shade is estimated from.
-SIDE, COARSE_SIDE = 1500, 100
+# Pixels of the longer side: of what is looked at, of what the paper's shade is estimated from, and
+# of a picture all of whose ink is one digit, as MNIST's are.
+SIDE, COARSE_SIDE, SMALL = 1500, 100, 32
+# The width from which on nothing is ink: as a share of the longer side, and in strokes.
+WIDEST_STROKE, STROKES = 0.25, 3
+# A sheet of paper on a table: its least share of the picture, of the rectangle around it, and of
+# light within it; and the light of the table as a share of its own.
+SHEET, RECTANGLE, BRIGHT, TABLE = 0.15, 0.85, 0.6, 0.5
 # Grey levels of 255, and multiples of the noise, by which ink differs from paper at least.
 CONTRAST, NOISES = 16, 5
 # Shares of a stroke's full ink: what is blank, where a stroke ends, and what is full.
 BLANK, EDGE, FULL = 0.2, 0.35, 0.8
-# The share of the ink's level below which a mark is paper, as ruled lines are, and how much wider
-# than high no digit is.
-RULED, WIDEST = 0.3, 6
+# The share of the ink's level below which a mark is paper, and how much wider than high no digit is.
+FAINT, WIDEST = 0.4, 6
+# How much longer than a digit a rule is, than all digits together a grid, and a grid's rules as a
+# share of it.
+RULE, GRID, SPAN = 1.2, 2.5, 0.7
+# Columns in which a line rises by no more than a pixel: by up to 14°.
+STEP = 4
 # Shares of the digits' height: what is a speck before pieces are joined and after, what is a piece
 # and no digit if another is near, how near that is, and how near one of two above each other is.
 DUST, SPECK, PIECE, NEAR, ABOVE = 0.06, 0.3, 0.6, 0.25, 0.12
+# The slope of a line of digits, at most.
+SLOPE = 0.25
 # The width of a thin stroke, as a share of a digit's longer side: of MNIST's, few are thinner.
 STROKE = 0.12
 BOX, MIDDLE, FORM = 20, 14, 28
@@ -43,6 +55,8 @@ class Digit(NamedTuple):
 
     box: tuple[slice, slice]
     ink: NDArray[np.float32]
+    is_cut: bool = False
+    """Whether it goes on beyond the picture's edge, as others do not."""
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -104,50 +118,160 @@ def _upright(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def differences(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """By how many grey levels each pixel differs from the paper, towards the ink.
+def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """By how many grey levels each pixel differs from the paper, towards the ink, and what is ink.
 
     Args:
         picture: (height, width, 3).
 
     Returns:
-        (height, width); above 0 where a pixel differs as ink does, and about 0 on paper.
+        Two of (height, width); the first is about 0 on paper.
     """
     image = Image.fromarray(picture).convert("L")
+    grey = ndimage.gaussian_filter(np.asarray(image, dtype=np.float32), max(image.size) / 1000)
     shrink = COARSE_SIDE / max(image.size)
     size = (max(round(image.width * shrink), 1), max(round(image.height * shrink), 1))
     coarse = np.asarray(image.resize(size, Image.Resampling.BOX), dtype=np.float64)
-    paper = _plane(coarse)
-    rest = coarse - paper
+    sheet = _sheet(coarse)
+    coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
+    rest = coarse - ndimage.median_filter(coarse, COARSE_SIDE // 4, mode="nearest")
     # Ink is the lesser part, and far from the paper.
-    sign = 1 if (rest**3).sum() > 0 else -1
-    for _ in range(3):
-        rest = sign * (coarse - paper)
-        spread = 1.5 * np.median(abs(rest))
-        # Around the ink, too: there it is blurred.
-        is_ink = ndimage.binary_dilation(rest > max(3 * spread, CONTRAST / 2), iterations=2)
-        free = np.where(is_ink, 0.02, 1.0)
-        sigma = COARSE_SIDE / 12
-        paper = paper + ndimage.gaussian_filter((coarse - paper) * free, sigma) / (
-            ndimage.gaussian_filter(free, sigma)
+    if (rest**3).sum() > 0:
+        grey = -grey
+    is_paper = np.asarray(Image.fromarray(sheet).resize(image.size, Image.Resampling.NEAREST))
+    wide = WIDEST_STROKE * max(image.size)
+    while True:
+        found = _closed(grey, int(wide)) - grey
+        middle, noise = _noise(found[is_paper])
+        # That is from the lightest paper near: how far paper is from it, others near it tell.
+        free = is_paper & (found < middle + max(3 * noise, CONTRAST / 2))
+        shade, share = (
+            ndimage.gaussian_filter(
+                Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BOX),
+                COARSE_SIDE / 12,
+            )
+            for values in (found * free, free)
         )
-    shade = Image.fromarray(paper.astype(np.float32)).resize(image.size, Image.Resampling.BICUBIC)
-    found = sign * (np.asarray(image, dtype=np.float32) - np.asarray(shade))
-    return ndimage.gaussian_filter(found, max(image.size) / 1000)
+        rest = Image.fromarray(shade / np.maximum(share, 1e-6))
+        found = (found - np.asarray(rest.resize(image.size, Image.Resampling.BICUBIC))) * is_paper
+        ink = found > max(CONTRAST, NOISES * _noise(found[is_paper])[1])
+        ink = _without_rules(ink)
+        narrower = STROKES * _stroke_width(ink)
+        if narrower > wide / 2:
+            return found, ink
+        wide = narrower
 
 
-def _plane(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The quadratic surface with the least absolute differences: a minority is no part of it."""
-    y, x = (np.linspace(-1, 1, n) for n in values.shape)
-    X, Y = np.meshgrid(x, y)
-    terms = np.stack([np.ones_like(X), X, Y, X * X, X * Y, Y * Y], axis=-1).reshape(-1, 6)
-    target, weights = values.ravel(), np.ones(values.size)
-    surface = target
-    for _ in range(30):
-        weighted = terms.T * weights
-        surface = terms @ np.linalg.lstsq(weighted @ terms, weighted @ target, rcond=None)[0]
-        weights = 1 / np.maximum(abs(target - surface), 1)
-    return surface.reshape(values.shape)
+def _sheet(coarse: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where the paper is, if it lies on a dark table: a bright rectangle, or a part of one."""
+    everywhere = np.ones(coarse.shape, dtype=bool)
+    level = coarse.mean()
+    for _ in range(10):
+        if not (coarse > level).any():
+            return everywhere
+        level = (coarse[coarse > level].mean() + coarse[coarse <= level].mean()) / 2
+    labels, _ = ndimage.label(coarse > level)
+    bright = labels == np.bincount(labels[labels > 0]).argmax()
+    sheet = ndimage.binary_fill_holes(bright)
+    if sheet.all():
+        return everywhere
+    y, x = np.nonzero(sheet)
+    turns = np.deg2rad(np.arange(0, 90, 5))[:, None]
+    along, across = x * np.cos(turns) + y * np.sin(turns), y * np.cos(turns) - x * np.sin(turns)
+    area = ((np.ptp(along, axis=1) + 1) * (np.ptp(across, axis=1) + 1)).min()
+    is_one = (
+        sheet.mean() > SHEET
+        and sheet.sum() > RECTANGLE * area
+        and bright.sum() > BRIGHT * sheet.sum()
+        and np.median(coarse[~sheet]) < TABLE * np.median(coarse[sheet])
+    )
+    return ndimage.binary_erosion(sheet, iterations=2, border_value=1) if is_one else everywhere
+
+
+def _closed(grey: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """The picture without what is dark and narrower than a square; beyond its edge, all is dark."""
+    half = side // 2
+    light = ndimage.maximum_filter(np.pad(grey, half, constant_values=-np.inf), 2 * half + 1)
+    paper = ndimage.minimum_filter(light, 2 * half + 1)
+    return paper[half : half + grey.shape[0], half : half + grey.shape[1]]
+
+
+def _noise(values: NDArray[np.float32]) -> tuple[float, float]:
+    """The middle and the standard deviation of what is not ink, which is the greater values."""
+    low, middle = np.quantile(values, [0.05, 0.3])
+    return float(middle), float(middle - low) / 1.25
+
+
+def _stroke_width(ink: NDArray[np.bool_]) -> float:
+    """That of most components, at the wider of their strokes; infinite if there is no ink."""
+    depth = ndimage.distance_transform_edt(ink)
+    ridge = ink & (depth == ndimage.maximum_filter(depth, 3))
+    labels, _ = ndimage.label(ink, TOUCHING)
+    boxes = ndimage.find_objects(labels)
+    sizes = np.array([max(side.stop - side.start for side in box) for box in boxes])
+    widths = [
+        2 * np.quantile(depth[boxes[i]][ridge[boxes[i]] & (labels[boxes[i]] == i + 1)], 0.75)
+        for i in np.flatnonzero(sizes > max(sizes, default=0) / 4)
+    ]
+    return float(np.quantile(widths, 0.75)) if widths else np.inf
+
+
+def _without_rules(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Ink without the rules of ruled and squared paper, and without the walls of boxes.
+
+    Those are lines that are longer than a digit, of what goes on beyond the picture's edge, is
+    around other ink, or is far larger than a digit.
+    """
+    in_grid = np.zeros_like(ink)
+    for is_first in (True, False, False, False):
+        labels, _ = ndimage.label(ink, TOUCHING)
+        boxes = ndimage.find_objects(labels)
+        corners = np.array([[(side.start, side.stop) for side in box] for box in boxes])
+        corners = corners.reshape(-1, 2, 2)
+        sides = np.ptp(corners, axis=2)
+        numbers = np.flatnonzero(sides.max(axis=1) > max(ink.shape) / 50)
+        starts, stops, sides = corners[numbers, :, 0], corners[numbers, :, 1], sides[numbers]
+        sizes = sides.max(axis=1)
+        is_grid = ((starts <= 1) | (stops >= np.array(ink.shape) - 1)).any(axis=1)
+        inside = (starts[:, None] < starts) & (stops[:, None] > stops)
+        is_grid |= inside.all(axis=2).any(axis=1)
+        # A wall that is left, or a 1, tells nothing of how large digits are.
+        free = sizes[~is_grid & (sides.min(axis=1) > sizes / 4)]
+        height = float(np.quantile(free[free >= free.max() / 2], 0.9)) if free.size else 0.0
+        if not (is_first or height):
+            break
+        is_grid |= sizes > GRID * (height or np.inf)
+        is_grid |= np.bincount(labels[in_grid], minlength=len(boxes) + 1)[numbers + 1] > 0
+        rules = np.zeros_like(ink)
+        for i, size in zip(numbers[is_grid], sizes[is_grid], strict=True):
+            own = labels[boxes[i]] == i + 1
+            in_grid[boxes[i]] |= own
+            least = max(RULE * height, SPAN * size * is_first)
+            rules[boxes[i]] |= _lines(own, least) | _lines(own.T, least).T
+        if not rules.any():
+            break
+        ink = ink & ~rules
+    return ink
+
+
+def _lines(ink: NDArray[np.bool_], length: float) -> NDArray[np.bool_]:
+    """Where ink is a line at least so long, level to within 14°; what crosses it is none."""
+    height, width = ink.shape
+    steps = np.pad(ink, ((0, 0), (0, -width % STEP))).reshape(height, -1, STEP).any(axis=2).T
+    n_steps = np.full(steps.shape, -1)
+    for way in (slice(None), slice(None, None, -1)):
+        run = np.zeros(height, dtype=int)
+        for column, total in zip(steps[way], n_steps[way], strict=True):
+            run = np.where(column, ndimage.maximum_filter1d(run, 3) + 1, 0)
+            total += run
+    is_long = np.repeat(n_steps >= length / STEP, STEP, axis=0).T[:, :width] & ink
+    if not is_long.any():
+        return is_long
+    rows = np.arange(height)[:, None]
+    above = np.maximum.accumulate(np.where(ink, -1, rows), axis=0)
+    below = np.minimum.accumulate(np.where(ink, height, rows)[::-1], axis=0)[::-1]
+    thickness = below - above - 1
+    return is_long & (thickness <= 2 * np.median(thickness[is_long]))
 
 
 def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
@@ -156,23 +280,22 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     Raises:
         UserError: There is none, or more than 60.
     """
-    difference = differences(picture)
-    # Where ink fills most of the picture, its difference is no noise: that is what is fine-grained.
-    grain = difference - ndimage.gaussian_filter(difference, max(difference.shape) / 200)
-    for noise, times in ((difference, NOISES), (grain, 2 * NOISES)):
-        least = max(CONTRAST, times * 1.5 * float(np.median(abs(noise))))
-        labels, n = ndimage.label(difference > least, TOUCHING)
-        if n:
-            break
-    else:
-        raise UserError("a blank page: nothing on it differs from the paper")
+    if max(picture.shape) <= SMALL:
+        return [_small(picture)]
+    difference, ink = differences(picture)
+    labels, n = ndimage.label(ink, TOUCHING)
+    if not n:
+        is_blank = difference.max() < CONTRAST
+        raise UserError(
+            "a blank page: nothing on it differs from the paper" if is_blank else "no digit found"
+        )
     # Each stroke against its own darkest part, be it in the shade or not.
     levels = np.zeros(n + 1)
     for number, place in enumerate(ndimage.find_objects(labels), 1):
         levels[number] = np.quantile(difference[place][labels[place] == number], 0.95)
     # A ruled line is far fainter than what is written on it.
     ink_level = np.quantile(levels[labels[labels > 0]], 0.75)
-    levels[levels < RULED * ink_level] = np.inf
+    levels[levels < FAINT * ink_level] = np.inf
     level = levels[labels]
     labels, n = ndimage.label((difference > EDGE * level) & (labels > 0), TOUCHING)
     labels = _joined(labels, n)
@@ -183,6 +306,10 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
         raise UserError(f"{len(boxes)} digits found, but at most {MAX_DIGITS} are read: crop it")
     # Grey at the edges, as wide as the blur.
     margin = max(round(max(labels.shape) / 500), 1)
+    sides = np.array([[(side.start, side.stop) for side in box] for box in boxes])
+    is_cut = (sides <= 1).any(axis=(1, 2)) | (sides[..., 1] >= np.array(labels.shape) - 1).any(
+        axis=1
+    )
     digits = []
     for number, box in enumerate(boxes, 1):
         wide = _widened(box, margin, labels.shape)
@@ -190,7 +317,7 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
         full = np.quantile(difference[wide][own], 0.9)
         near = ndimage.binary_dilation(own, TOUCHING, iterations=margin)
         ink = np.clip((difference[wide] / full - BLANK) / (FULL - BLANK), 0, 1) * near
-        digits.append(Digit(wide, thickened(ink)))
+        digits.append(Digit(wide, thickened(ink), bool(is_cut[number - 1] and not is_cut.all())))
     return _in_reading_order(digits)
 
 
@@ -239,16 +366,35 @@ def _joined(labels: NDArray[np.signedinteger], n: int) -> NDArray[np.int32]:
     return renumbered
 
 
+def _small(picture: NDArray[np.uint8]) -> Digit:
+    """The digit of a picture as small as MNIST's are: all that is not as its border is."""
+    grey = np.asarray(Image.fromarray(picture).convert("L"), dtype=np.float32)
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    paper = np.median(border)
+    ink = abs(grey - paper)
+    if ink.max() < CONTRAST:
+        raise UserError("a blank page: nothing on it differs from the paper")
+    ink[ink <= np.quantile(abs(border - paper), 0.9)] = 0
+    return Digit((slice(0, grey.shape[0]), slice(0, grey.shape[1])), ink / 255)
+
+
 def _in_reading_order(digits: list[Digit]) -> list[Digit]:
-    """Lines from above, each from left to right; a line's digits overlap in height."""
-    lines: list[list[Digit]] = []
-    for digit in sorted(digits, key=lambda digit: digit.box[0].start + digit.box[0].stop):
-        middle = (digit.box[0].start + digit.box[0].stop) / 2
-        if lines and middle < np.median([other.box[0].stop for other in lines[-1]]):
-            lines[-1].append(digit)
+    """Lines from above, each from left to right, be they level, or rise or fall all alike."""
+    starts, stops = np.array([[(s.start, s.stop) for s in d.box] for d in digits]).T.swapaxes(1, 2)
+    y, x = ((starts + stops) / 2).T
+    down, right = y - y[:, None], x - x[:, None]
+    beside = np.where(abs(down) < SLOPE * right, right, np.inf)
+    nearest = beside.argmin(axis=1)
+    slopes = [down[i, j] / right[i, j] for i, j in enumerate(nearest) if np.isfinite(beside[i, j])]
+    middles = y - (np.median(slopes) if slopes else 0) * x
+    halves = (stops - starts)[:, 0] / 2
+    lines: list[list[int]] = []
+    for i in np.argsort(middles):
+        if lines and middles[i] < np.median((middles + halves)[lines[-1]]):
+            lines[-1].append(i)
         else:
-            lines.append([digit])
-    return [digit for line in lines for digit in sorted(line, key=lambda d: d.box[1].start)]
+            lines.append([i])
+    return [digits[i] for line in lines for i in sorted(line, key=lambda i: x[i])]
 
 
 def thickened(ink: NDArray) -> NDArray[np.float32]:
