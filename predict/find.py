@@ -31,11 +31,12 @@ SHEET, RECTANGLE, BRIGHT, TABLE = 0.15, 0.85, 0.6, 0.5
 CONTRAST, NOISES = 16, 5
 # Shares of a stroke's full ink: what is blank, where a stroke ends, and what is full.
 BLANK, EDGE, FULL = 0.2, 0.35, 0.8
-# The share of the ink's level below which a mark is paper, and how much wider than high no digit is.
+# The share of the ink's level below which a mark is paper, and how much wider than high a digit is
+# at most.
 FAINT, WIDEST = 0.4, 6
 # How much longer than a digit a rule is, than all digits together a grid, and a grid's rules as a
-# share of it.
-RULE, GRID, SPAN = 1.2, 2.5, 0.7
+# share of it; and how much darker than a rule the stroke is that crosses it.
+RULE, GRID, SPAN, DARKER = 1.2, 2.5, 0.7, 2
 # Columns in which a line rises by no more than a pixel: by up to 14°.
 STEP = 4
 # Shares of the digits' height: what is a speck before pieces are joined and after, what is a piece
@@ -154,8 +155,7 @@ def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArra
         )
         rest = Image.fromarray(shade / np.maximum(share, 1e-6))
         found = (found - np.asarray(rest.resize(image.size, Image.Resampling.BICUBIC))) * is_paper
-        ink = found > max(CONTRAST, NOISES * _noise(found[is_paper])[1])
-        ink = _without_rules(ink)
+        ink = _without_rules(found, max(CONTRAST, NOISES * _noise(found[is_paper])[1]))
         narrower = STROKES * _stroke_width(ink)
         if narrower > wide / 2:
             return found, ink
@@ -199,7 +199,7 @@ def _closed(grey: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 def _noise(values: NDArray[np.float32]) -> tuple[float, float]:
     """The middle and the standard deviation of what is not ink, which is the greater values."""
     low, middle = np.quantile(values, [0.05, 0.3])
-    return float(middle), float(middle - low) / 1.25
+    return float(middle), float(middle - low) / 1.12
 
 
 def _stroke_width(ink: NDArray[np.bool_]) -> float:
@@ -216,12 +216,13 @@ def _stroke_width(ink: NDArray[np.bool_]) -> float:
     return float(np.quantile(widths, 0.75)) if widths else np.inf
 
 
-def _without_rules(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Ink without the rules of ruled and squared paper, and without the walls of boxes.
+def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_]:
+    """What differs from paper by more than the least, but for rules and the walls of boxes.
 
     Those are lines that are longer than a digit, of what goes on beyond the picture's edge, is
     around other ink, or is far larger than a digit.
     """
+    ink = found > least
     in_grid = np.zeros_like(ink)
     for is_first in (True, False, False, False):
         labels, _ = ndimage.label(ink, TOUCHING)
@@ -246,11 +247,12 @@ def _without_rules(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
         for i, size in zip(numbers[is_grid], sizes[is_grid], strict=True):
             own = labels[boxes[i]] == i + 1
             in_grid[boxes[i]] |= own
-            least = max(RULE * height, SPAN * size * is_first)
-            rules[boxes[i]] |= _lines(own, least) | _lines(own.T, least).T
+            length = max(RULE * height, SPAN * size * is_first)
+            rules[boxes[i]] |= _lines(own, length) | _lines(own.T, length).T
         if not rules.any():
             break
-        ink = ink & ~rules
+        # Where a stroke crosses a fainter rule, it stays.
+        ink &= ~rules | (found > DARKER * np.median(found[rules]))
     return ink
 
 
