@@ -95,7 +95,10 @@ def main(
     records = {}
     for path, drawing, picture, digits in found:
         forms = np.stack([mnist_form(digit.ink) for digit in digits])
-        answers = classifier.predict(forms)
+        answers = [
+            answer._replace(verdict="unsure") if cut and answer.verdict == "sure" else answer
+            for (_, _, cut), answer in zip(digits, classifier.predict(forms), strict=True)
+        ]
         lines = [
             f"{i}: {verdict(a, classifier.classes)} ({reasons(a)})"
             for i, a in enumerate(answers, 1)

@@ -85,7 +85,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     except IsADirectoryError as error:
         raise UserError("is a folder, not a picture") from error
     except UnidentifiedImageError as error:
-        raise UserError("not a picture") from error
+        with path.open("rb") as file:
+            kind = file.read(12)[4:]
+        is_heic = kind[:4] == b"ftyp" and kind[4:7] in (b"hei", b"hev", b"mif", b"msf")
+        raise UserError("HEIC: save it as JPEG first" if is_heic else "not a picture") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise UserError(f"has more than {limit} megapixels: shrink it first") from error
@@ -107,13 +110,19 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 def _upright(image: Image.Image) -> NDArray[np.uint8]:
     image = ImageOps.exif_transpose(image)
     if image.mode[0] in "IF":
-        # Pillow would cut off what is above 255.
+        # Pillow would cut off what is above 255, and forget what is transparent.
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        is_clear = values == image.info.get("transparency", -1)
         low, high = values.min(), values.max()
         image = Image.fromarray(((values - low) * (255 / max(high - low, 1))).astype(np.uint8))
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image.putalpha(Image.fromarray(~is_clear).convert("L"))
+    if image.has_transparency_data:
+        clear = image.convert("RGBA")
+        # White strokes are on no paper, as of a page on which one draws.
+        for paper in ("white", "black"):
+            image = Image.alpha_composite(Image.new("RGBA", clear.size, paper), clear)
+            if np.ptp(np.asarray(image.convert("L"))) >= CONTRAST:
+                break
     image = image.convert("RGB")
     image.thumbnail((SIDE, SIDE), reducing_gap=2)
     return np.asarray(image)
@@ -128,41 +137,66 @@ def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArra
     Returns:
         Two of (height, width); the first is about 0 on paper.
     """
-    image = Image.fromarray(picture).convert("L")
-    grey = ndimage.gaussian_filter(np.asarray(image, dtype=np.float32), max(image.size) / 1000)
-    shrink = COARSE_SIDE / max(image.size)
-    size = (max(round(image.width * shrink), 1), max(round(image.height * shrink), 1))
-    coarse = np.asarray(image.resize(size, Image.Resampling.BOX), dtype=np.float64)
+    image = np.asarray(Image.fromarray(picture).convert("L"))
+    grey = ndimage.gaussian_filter(image.astype(np.float32), max(image.shape) / 1000)
+    coarse = _resized(grey, _coarse(image.shape), Image.Resampling.BOX)
     sheet = _sheet(coarse)
     coarse = np.where(sheet, coarse, np.median(coarse[sheet]))
     rest = coarse - ndimage.median_filter(coarse, COARSE_SIDE // 4, mode="nearest")
     # Ink is the lesser part, and far from the paper.
-    if (rest**3).sum() > 0:
+    if (rest.astype(np.float64) ** 3).sum() > 0:
         grey = -grey
-    is_paper = np.asarray(Image.fromarray(sheet).resize(image.size, Image.Resampling.NEAREST))
-    wide = WIDEST_STROKE * max(image.size)
+    is_paper = _resized(sheet, image.shape, Image.Resampling.NEAREST)
+    wide = WIDEST_STROKE * max(image.shape)
     while True:
-        found = _closed(grey, int(wide)) - grey
-        middle, noise = _noise(found[is_paper])
-        # That is from the lightest paper near: how far paper is from it, others near it tell.
-        free = is_paper & (found < middle + max(3 * noise, CONTRAST / 2))
-        shade, share = (
-            ndimage.gaussian_filter(
-                Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BOX),
-                COARSE_SIDE / 12,
-            )
-            for values in (found * free, free)
-        )
-        rest = Image.fromarray(shade / np.maximum(share, 1e-6))
-        found = (found - np.asarray(rest.resize(image.size, Image.Resampling.BICUBIC))) * is_paper
-        ink = _without_rules(found, max(CONTRAST, NOISES * _noise(found[is_paper])[1]))
+        found = _from_paper(grey, is_paper, int(wide))
+        least = max(CONTRAST, NOISES * _noise(found[is_paper])[1])
+        if not (found > least).any():
+            raise UserError("a blank page: nothing on it differs from the paper")
+        ink = _without_rules(found, least)
         narrower = STROKES * _stroke_width(ink)
         if narrower > wide / 2:
             return found, ink
         wide = narrower
 
 
-def _sheet(coarse: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _coarse(shape: tuple[int, ...]) -> tuple[int, int]:
+    height, width = (max(round(side * COARSE_SIDE / max(shape)), 1) for side in shape)
+    return height, width
+
+
+def _resized(values: NDArray, shape: tuple[int, ...], way: Image.Resampling) -> NDArray:
+    return np.asarray(Image.fromarray(values).resize((shape[1], shape[0]), way))
+
+
+def _from_paper(
+    grey: NDArray[np.float32], is_paper: NDArray[np.bool_], side: int
+) -> NDArray[np.float32]:
+    """How much darker than the paper a picture is, where it is so in less than a square's width.
+
+    Paper is what is left if all squares that are no wider are as light as the lightest in them;
+    beyond the picture's edge, all is dark.
+    """
+    half = side // 2
+    light = ndimage.maximum_filter(np.pad(grey, half, constant_values=-np.inf), 2 * half + 1)
+    paper = ndimage.minimum_filter(light, 2 * half + 1)
+    found = paper[half : half + grey.shape[0], half : half + grey.shape[1]] - grey
+    middle, noise = _noise(found[is_paper])
+    # That is from the lightest paper near: how far other paper is from it tells what is near.
+    free = is_paper & (found < middle + max(3 * noise, CONTRAST / 2))
+    shade, share = (
+        ndimage.gaussian_filter(
+            _resized(values.astype(np.float32), _coarse(grey.shape), Image.Resampling.BOX),
+            COARSE_SIDE / 12,
+        )
+        for values in (found * free, free)
+    )
+    rest = _resized(shade / np.maximum(share, 1e-6), grey.shape, Image.Resampling.BICUBIC)
+    relief: NDArray[np.float32] = (found - rest) * is_paper
+    return relief
+
+
+def _sheet(coarse: NDArray) -> NDArray[np.bool_]:
     """Where the paper is, if it lies on a dark table: a bright rectangle, or a part of one."""
     everywhere = np.ones(coarse.shape, dtype=bool)
     level = coarse.mean()
@@ -186,14 +220,6 @@ def _sheet(coarse: NDArray[np.float64]) -> NDArray[np.bool_]:
         and np.median(coarse[~sheet]) < TABLE * np.median(coarse[sheet])
     )
     return ndimage.binary_erosion(sheet, iterations=2, border_value=1) if is_one else everywhere
-
-
-def _closed(grey: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """The picture without what is dark and narrower than a square; beyond its edge, all is dark."""
-    half = side // 2
-    light = ndimage.maximum_filter(np.pad(grey, half, constant_values=-np.inf), 2 * half + 1)
-    paper = ndimage.minimum_filter(light, 2 * half + 1)
-    return paper[half : half + grey.shape[0], half : half + grey.shape[1]]
 
 
 def _noise(values: NDArray[np.float32]) -> tuple[float, float]:
@@ -229,11 +255,11 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
         boxes = ndimage.find_objects(labels)
         corners = np.array([[(side.start, side.stop) for side in box] for box in boxes])
         corners = corners.reshape(-1, 2, 2)
-        sides = np.ptp(corners, axis=2)
+        sides: NDArray[np.intp] = np.ptp(corners, axis=2)
         numbers = np.flatnonzero(sides.max(axis=1) > max(ink.shape) / 50)
         starts, stops, sides = corners[numbers, :, 0], corners[numbers, :, 1], sides[numbers]
         sizes = sides.max(axis=1)
-        is_grid = ((starts <= 1) | (stops >= np.array(ink.shape) - 1)).any(axis=1)
+        is_grid = np.any((starts <= 1) | (stops >= np.array(ink.shape) - 1), axis=1)
         inside = (starts[:, None] < starts) & (stops[:, None] > stops)
         is_grid |= inside.all(axis=2).any(axis=1)
         # A wall that is left, or a 1, tells nothing of how large digits are.
@@ -287,10 +313,7 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     difference, ink = differences(picture)
     labels, n = ndimage.label(ink, TOUCHING)
     if not n:
-        is_blank = difference.max() < CONTRAST
-        raise UserError(
-            "a blank page: nothing on it differs from the paper" if is_blank else "no digit found"
-        )
+        raise UserError("no digit found")
     # Each stroke against its own darkest part, be it in the shade or not.
     levels = np.zeros(n + 1)
     for number, place in enumerate(ndimage.find_objects(labels), 1):
@@ -308,18 +331,21 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
         raise UserError(f"{len(boxes)} digits found, but at most {MAX_DIGITS} are read: crop it")
     # Grey at the edges, as wide as the blur.
     margin = max(round(max(labels.shape) / 500), 1)
-    sides = np.array([[(side.start, side.stop) for side in box] for box in boxes])
-    is_cut = (sides <= 1).any(axis=(1, 2)) | (sides[..., 1] >= np.array(labels.shape) - 1).any(
-        axis=1
+    ends = np.array(
+        [
+            [(side.start, end - side.stop) for side, end in zip(box, ink.shape, strict=True)]
+            for box in boxes
+        ]
     )
+    is_cut = ends.min(axis=(1, 2)) <= 1
     digits = []
     for number, box in enumerate(boxes, 1):
         wide = _widened(box, margin, labels.shape)
         own = labels[wide] == number
         full = np.quantile(difference[wide][own], 0.9)
         near = ndimage.binary_dilation(own, TOUCHING, iterations=margin)
-        ink = np.clip((difference[wide] / full - BLANK) / (FULL - BLANK), 0, 1) * near
-        digits.append(Digit(wide, thickened(ink), bool(is_cut[number - 1] and not is_cut.all())))
+        share = np.clip((difference[wide] / full - BLANK) / (FULL - BLANK), 0, 1) * near
+        digits.append(Digit(wide, thickened(share), bool(is_cut[number - 1] > is_cut.all())))
     return _in_reading_order(digits)
 
 
