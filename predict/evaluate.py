@@ -1,6 +1,6 @@
 """How often the digits of pictures are read right: ``python -m predict.evaluate``.
 
-Photos and pages that are made of MNIST's test digits, and scikit-learn's 1,797 scans of other hands.
+Photos and pages of MNIST's test digits, and scikit-learn's 1,797 scans of other hands.
 """
 
 import io
@@ -72,8 +72,8 @@ def page(
         ink = Image.fromarray(digit).resize((size, size), Image.Resampling.BICUBIC)
         place = share[top : top + size, left : left + size]
         np.maximum(place, np.asarray(ink, dtype=np.float32) / 255, out=place)
-    axes, *gaps = RULES.get(kind, ((), 1, 1))
-    gap, width, strength = side * rng.uniform(*gaps), rng.integers(2, 5), rng.uniform(0.3, 1)
+    axes, low, high = RULES.get(kind, ((), 1, 1))
+    gap, width, strength = side * rng.uniform(low, high), rng.integers(2, 5), rng.uniform(0.3, 1)
     ruled = share[side : width - side, side : width - side] if kind == "boxes" else share
     for axis in axes:
         for at in np.arange(0, ruled.shape[axis], gap).astype(int):
@@ -128,9 +128,10 @@ def read_page(
         middle = [(side.start + side.stop) / 2 for side in digit.box]
         distances = np.sqrt(((middles - middle) ** 2).sum(axis=1))
         place, is_sure = int(distances.argmin()), answer.verdict == "sure" and not digit.is_cut
-        is_digit = distances[place] < least and place not in places
+        is_digit = bool(distances[place] < least) and place not in places
         is_right = is_digit and answer.label == truth[place]
-        places += [place] * is_digit
+        if is_digit:
+            places.append(place)
         n_right += is_right
         n_unsure += is_digit and not is_sure
         n_wrong += is_sure and not is_right
@@ -203,21 +204,21 @@ def main(root: Path = Path()) -> None:
     for kind in KINDS:
         read = []
         for _ in range(N_PAGES):
-            rows = rng.choice(len(test_labels), N_DIGITS, replace=False)
-            picture, middles = page(kind, test_images[rows], rng)
-            read.append(read_page(classifier, picture, middles, test_labels[rows]))
+            some = rng.choice(len(test_labels), N_DIGITS, replace=False)
+            picture, middles = page(kind, test_images[some], rng)
+            read.append(read_page(classifier, picture, middles, test_labels[some]))
         n_right, n_unsure, n_missed, n_wrong, n_ordered = np.sum(read, axis=0)
         print(
             f"{kind}: {n_right / N_DIGITS / N_PAGES:.4f} right, {n_unsure:.0f} unsure and "
             f"{n_missed:.0f} not found of {N_DIGITS * N_PAGES}; {n_wrong:.0f} sure and wrong; "
             f"{n_ordered:.0f} of {N_PAGES} pages in order"
         )
-    rows = rng.choice(len(test_labels), N_SMALL, replace=False)
-    images, counts = forms([np.repeat(test_images[row][..., None], 3, 2) for row in rows])
-    answers = classifier.predict(images)
-    said, verdicts = (np.array([getattr(a, key) for a in answers]) for key in ("label", "verdict"))
-    report(f"{N_SMALL} pictures of 28 × 28", said == test_labels[rows], counts)
-    print(f"  unsure: {np.sum(verdicts != 'sure')}")
+    some = rng.choice(len(test_labels), N_SMALL, replace=False)
+    small, counts = forms([np.repeat(image[..., None], 3, 2) for image in test_images[some]])
+    answers = classifier.predict(small)
+    right = np.array([answer.label for answer in answers]) == test_labels[some]
+    report(f"{N_SMALL} pictures of 28 × 28 pixels", right, counts)
+    print(f"  unsure: {sum(answer.verdict != 'sure' for answer in answers)}")
 
 
 if __name__ == "__main__":

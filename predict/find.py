@@ -57,7 +57,7 @@ class Digit(NamedTuple):
     box: tuple[slice, slice]
     ink: NDArray[np.float32]
     is_cut: bool = False
-    """Whether it goes on beyond the picture's edge, as others do not."""
+    """Whether it may go on beyond the picture's edge, and is not alone."""
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -253,13 +253,13 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
     for is_first in (True, False, False, False):
         labels, _ = ndimage.label(ink, TOUCHING)
         boxes = ndimage.find_objects(labels)
-        corners = np.array([[(side.start, side.stop) for side in box] for box in boxes])
-        corners = corners.reshape(-1, 2, 2)
+        ends = [[(side.start, side.stop) for side in box] for box in boxes]
+        corners: NDArray[np.intp] = np.array(ends, dtype=np.intp).reshape(-1, 2, 2)
         sides: NDArray[np.intp] = np.ptp(corners, axis=2)
         numbers = np.flatnonzero(sides.max(axis=1) > max(ink.shape) / 50)
         starts, stops, sides = corners[numbers, :, 0], corners[numbers, :, 1], sides[numbers]
         sizes = sides.max(axis=1)
-        is_grid = np.any((starts <= 1) | (stops >= np.array(ink.shape) - 1), axis=1)
+        is_grid = np.minimum(starts, np.array(ink.shape) - stops).min(axis=1) <= 1
         inside = (starts[:, None] < starts) & (stops[:, None] > stops)
         is_grid |= inside.all(axis=2).any(axis=1)
         # A wall that is left, or a 1, tells nothing of how large digits are.
@@ -286,20 +286,20 @@ def _lines(ink: NDArray[np.bool_], length: float) -> NDArray[np.bool_]:
     """Where ink is a line at least so long, level to within 14°; what crosses it is none."""
     height, width = ink.shape
     steps = np.pad(ink, ((0, 0), (0, -width % STEP))).reshape(height, -1, STEP).any(axis=2).T
-    n_steps = np.full(steps.shape, -1)
+    n_steps: NDArray[np.intp] = np.full(steps.shape, -1)
     for way in (slice(None), slice(None, None, -1)):
         run = np.zeros(height, dtype=int)
         for column, total in zip(steps[way], n_steps[way], strict=True):
             run = np.where(column, ndimage.maximum_filter1d(run, 3) + 1, 0)
             total += run
-    is_long = np.repeat(n_steps >= length / STEP, STEP, axis=0).T[:, :width] & ink
-    if not is_long.any():
-        return is_long
+    is_long: NDArray[np.bool_] = (
+        np.repeat(n_steps >= length / STEP, STEP, axis=0).T[:, :width] & ink
+    )
     rows = np.arange(height)[:, None]
     above = np.maximum.accumulate(np.where(ink, -1, rows), axis=0)
     below = np.minimum.accumulate(np.where(ink, height, rows)[::-1], axis=0)[::-1]
     thickness = below - above - 1
-    return is_long & (thickness <= 2 * np.median(thickness[is_long]))
+    return is_long & (thickness <= 2 * np.median(thickness[is_long])) if is_long.any() else is_long
 
 
 def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
@@ -345,7 +345,7 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
         full = np.quantile(difference[wide][own], 0.9)
         near = ndimage.binary_dilation(own, TOUCHING, iterations=margin)
         share = np.clip((difference[wide] / full - BLANK) / (FULL - BLANK), 0, 1) * near
-        digits.append(Digit(wide, thickened(share), bool(is_cut[number - 1] > is_cut.all())))
+        digits.append(Digit(wide, thickened(share), bool(is_cut[number - 1]) and len(boxes) > 1))
     return _in_reading_order(digits)
 
 

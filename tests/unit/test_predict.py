@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from scipy import ndimage
 from predict import classify
 from predict.__main__ import main
 from predict.classify import Classifier, made, verdict
-from predict.evaluate import photo
+from predict.evaluate import KINDS, photo, read_page
+from predict.evaluate import page as photographed
 from predict.find import MAX_DIGITS, STROKE, find_digits, mnist_form, read_picture, thickened
 from stages.common.arrays import save, save_set
 from stages.common.errors import UserError
@@ -180,12 +182,62 @@ def test_a_lopsided_digit_stays_whole() -> None:
     assert np.ptp(np.nonzero(mnist_form(ink))[0]) + 1 == 20
 
 
+@pytest.mark.parametrize("change", [np.asarray, np.invert], ids=["dark", "light"])
+@pytest.mark.parametrize("angle", [-10, -3, 0, 4, 10])
 @pytest.mark.parametrize("n_columns", [1, 7, 20])
 def test_digits_are_read_line_by_line_from_the_left(
-    whole: NDArray[np.uint8], n_columns: int
+    whole: NDArray[np.uint8], n_columns: int, angle: int, change: Any
 ) -> None:
-    shown = whole[:20]
-    assert likeness(forms(page(shown, n_columns, 84)), shown).min() > 0.8
+    straight = Image.fromarray(page(whole[:20], n_columns, 84))
+    turned = straight.rotate(angle, Image.Resampling.BICUBIC, expand=True, fillcolor="white")
+    middles = [[(s.start + s.stop) / 2 for s in d.box] for d in find_digits(change(turned))]
+    turn = np.deg2rad(angle)
+    back = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    centred = (np.array(middles) - np.array(turned.size)[::-1] / 2) @ back
+    rows, columns = ((centred + np.array(straight.size)[::-1] / 2 - 21) // 84).astype(int).T
+    np.testing.assert_array_equal(rows * n_columns + columns, np.arange(20))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_digit_is_not_told_as_one(root: Path, digits: Mnist, kind: str) -> None:
+    classifier, rng, (images, labels) = Classifier(root), np.random.default_rng(1), digits
+    read = []
+    for _ in range(5):
+        some = rng.choice(len(labels), 12, replace=False)
+        picture, middles = photographed(kind, images[some], rng)
+        read.append(read_page(classifier, picture, middles, labels[some]))
+    n_right, _, n_missed, n_sure_and_wrong, n_ordered = np.sum(read, axis=0)
+    assert n_right >= 0.9 * 60
+    assert (n_missed, n_ordered) == (0, 5)
+    # Of the digits, too, some are.
+    assert n_sure_and_wrong <= 1
+
+
+def test_rules_alone_are_no_digits(root: Path) -> None:
+    classifier, grid = Classifier(root), np.full((500, 700, 3), 230, dtype=np.uint8)
+    grid[60:440:60, 100:601] = grid[60:421, 100:620:100] = 80
+    for picture in (grid, np.invert(grid), grid[100:, 150:], grid[90:], grid[80:130, 120:320]):
+        with suppress(UserError):
+            assert all(answer.verdict != "sure" for answer in classifier.predict(forms(picture)))
+
+
+def test_what_goes_on_beyond_the_edge_is_not_sure(
+    tmp_path: Path, root: Path, whole: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for image in whole[1:12]:
+        picture = page(np.stack([whole[0], image]), 2)
+        columns = find_digits(picture)[1].box[1]
+        cut = picture[:, : columns.stop - (columns.stop - columns.start) // 4]
+        main((save_page(tmp_path / "cut.png", cut),), True, tmp_path / "out.png", root)
+        (records,) = json.loads(capsys.readouterr().out).values()
+        assert all(record["verdict"] != "sure" for record in records[1:])
+
+
+@pytest.mark.parametrize("change", [np.asarray, np.invert], ids=["light", "dark"])
+def test_all_ink_of_a_picture_of_mnists_size_is_one_digit(digits: Mnist, change: Any) -> None:
+    for image in digits[0][::50]:
+        (form,) = forms(change(np.repeat(image[..., None], 3, axis=2)))
+        assert abs(form.astype(int) - image).max() <= 1
 
 
 def gradient(picture: Page) -> Page:
@@ -306,8 +358,13 @@ def test_transparent_turned_and_16_bit_pictures(tmp_path: Path, whole: NDArray[n
     exif[0x0112] = 6  # To be turned to the right.
     Image.fromarray(alpha).save(tmp_path / "alpha.png")
     Image.fromarray(np.rot90(flat)).save(tmp_path / "turned.png", exif=exif)
+    white = np.dstack([np.full_like(flat, 255), 255 - flat[..., 0]])
+    Image.fromarray(white).save(tmp_path / "white.png")
     deep = 60_000 - (255 - flat[..., 0].astype(np.uint16)) * 200
     Image.fromarray(deep).save(tmp_path / "deep.png")
+    # What is transparent is paper, be it stored as darker than the ink.
+    clear = np.where(deep == deep.max(), 0, deep)
+    Image.fromarray(clear).save(tmp_path / "clear.png", transparency=0)
     Image.fromarray(flat).convert("P").save(tmp_path / "palette.gif")
     Image.fromarray(flat[..., 0] > 127).save(tmp_path / "bilevel.tiff")
     Image.fromarray(flat).convert("CMYK").save(tmp_path / "cmyk.jpg")
@@ -443,6 +500,8 @@ def test_what_cannot_be_read_is_told_in_one_line(
     assert mistake(root, none) == f"{none}: there is no such file"
     assert mistake(root, tmp_path) == f"{tmp_path}: is a folder, not a picture"
     assert mistake(root, text) == f"{text}: not a picture"
+    text.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert mistake(root, text) == f"{text}: HEIC: save it as JPEG first"
     assert mistake(root, cut).startswith(f"{cut}: a damaged picture: ")
     blank = save_page(tmp_path / "blank.png", BLANK)
     assert mistake(root, blank).startswith(f"{blank}: a blank page")
