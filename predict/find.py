@@ -260,8 +260,8 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
         starts, stops, sides = corners[numbers, :, 0], corners[numbers, :, 1], sides[numbers]
         sizes = sides.max(axis=1)
         is_grid = np.minimum(starts, np.array(ink.shape) - stops).min(axis=1) <= 1
-        inside = (starts[:, None] < starts) & (stops[:, None] > stops)
-        is_grid |= inside.all(axis=2).any(axis=1)
+        is_inside = (starts[:, None] < starts) & (stops[:, None] > stops)
+        is_grid |= np.any(is_inside.all(axis=2), axis=1)
         # A wall that is left, or a 1, tells nothing of how large digits are.
         free = sizes[~is_grid & (sides.min(axis=1) > sizes / 4)]
         height = float(np.quantile(free[free >= free.max() / 2], 0.9)) if free.size else 0.0
@@ -292,9 +292,7 @@ def _lines(ink: NDArray[np.bool_], length: float) -> NDArray[np.bool_]:
         for column, total in zip(steps[way], n_steps[way], strict=True):
             run = np.where(column, ndimage.maximum_filter1d(run, 3) + 1, 0)
             total += run
-    is_long: NDArray[np.bool_] = (
-        np.repeat(n_steps >= length / STEP, STEP, axis=0).T[:, :width] & ink
-    )
+    is_long = ink & np.repeat(n_steps.T >= length / STEP, STEP, axis=1)[:, :width]
     rows = np.arange(height)[:, None]
     above = np.maximum.accumulate(np.where(ink, -1, rows), axis=0)
     below = np.minimum.accumulate(np.where(ink, height, rows)[::-1], axis=0)[::-1]
