@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from stages.common.errors import UserError
+from stages.data.paper import without_paper
 
 MAX_DIGITS = 60
 # Pixels of the longer side: of what is looked at, of what the paper's shade is estimated from, and
@@ -292,7 +293,7 @@ def _lines(ink: NDArray[np.bool_], length: float) -> NDArray[np.bool_]:
         for column, total in zip(steps[way], n_steps[way], strict=True):
             run = np.where(column, ndimage.maximum_filter1d(run, 3) + 1, 0)
             total += run
-    is_long = ink & np.repeat(n_steps.T >= length / STEP, STEP, axis=1)[:, :width]
+    is_long = ink & np.repeat(np.greater_equal(n_steps.T, length / STEP), STEP, axis=1)[:, :width]
     rows = np.arange(height)[:, None]
     above = np.maximum.accumulate(np.where(ink, -1, rows), axis=0)
     below = np.minimum.accumulate(np.where(ink, height, rows)[::-1], axis=0)[::-1]
@@ -394,14 +395,10 @@ def _joined(labels: NDArray[np.signedinteger], n: int) -> NDArray[np.int32]:
 
 def _small(picture: NDArray[np.uint8]) -> Digit:
     """The digit of a picture as small as MNIST's are: all that is not as its border is."""
-    grey = np.asarray(Image.fromarray(picture).convert("L"), dtype=np.float32)
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    paper = np.median(border)
-    ink = abs(grey - paper)
+    ink = abs(without_paper(np.asarray(Image.fromarray(picture).convert("L"))))
     if ink.max() < CONTRAST:
         raise UserError("a blank page: nothing on it differs from the paper")
-    ink[ink <= np.quantile(abs(border - paper), 0.9)] = 0
-    return Digit((slice(0, grey.shape[0]), slice(0, grey.shape[1])), ink / 255)
+    return Digit((slice(0, ink.shape[0]), slice(0, ink.shape[1])), ink / 255)
 
 
 def _in_reading_order(digits: list[Digit]) -> list[Digit]:
