@@ -286,19 +286,23 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
 def _lines(ink: NDArray[np.bool_], length: float) -> NDArray[np.bool_]:
     """Where ink is a line at least so long, level to within 14°; what crosses it is none."""
     height, width = ink.shape
-    steps = np.pad(ink, ((0, 0), (0, -width % STEP))).reshape(height, -1, STEP).any(axis=2).T
+    blocks = np.pad(ink, ((0, 0), (0, -width % STEP))).reshape(height, -1, STEP)
+    steps = np.any(blocks, axis=2).T
     n_steps: NDArray[np.intp] = np.full(steps.shape, -1)
     for way in (slice(None), slice(None, None, -1)):
         run = np.zeros(height, dtype=int)
         for column, total in zip(steps[way], n_steps[way], strict=True):
             run = np.where(column, ndimage.maximum_filter1d(run, 3) + 1, 0)
             total += run
-    is_long = ink & np.repeat(np.greater_equal(n_steps.T, length / STEP), STEP, axis=1)[:, :width]
+    is_long: NDArray[np.bool_] = np.repeat(n_steps, STEP, axis=0)[:width].T >= length / STEP
+    is_long &= ink
     rows = np.arange(height)[:, None]
     above = np.maximum.accumulate(np.where(ink, -1, rows), axis=0)
     below = np.minimum.accumulate(np.where(ink, height, rows)[::-1], axis=0)[::-1]
     thickness = below - above - 1
-    return is_long & (thickness <= 2 * np.median(thickness[is_long])) if is_long.any() else is_long
+    if is_long.any():
+        is_long &= thickness <= 2 * np.median(thickness[is_long])
+    return is_long
 
 
 def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
@@ -398,7 +402,7 @@ def _small(picture: NDArray[np.uint8]) -> Digit:
     ink = abs(without_paper(np.asarray(Image.fromarray(picture).convert("L"))))
     if ink.max() < CONTRAST:
         raise UserError("a blank page: nothing on it differs from the paper")
-    return Digit((slice(0, ink.shape[0]), slice(0, ink.shape[1])), ink / 255)
+    return Digit((slice(0, ink.shape[0]), slice(0, ink.shape[1])), ink)
 
 
 def _in_reading_order(digits: list[Digit]) -> list[Digit]:

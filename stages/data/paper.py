@@ -3,14 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
+# Multiples of what the border differs by, mostly.
+NOISES = 3
+
 
 def without_paper(grey: NDArray) -> NDArray[np.float32]:
     """By how much each pixel of a small picture (height, width) is lighter than its border.
 
-    What differs no more than most of the border does is noise, and becomes 0.
+    What differs as little as the border does is noise, and becomes 0.
     """
     border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
     paper = np.float32(np.median(border))
     lighter = np.asarray(grey, dtype=np.float32) - paper
-    lighter[abs(lighter) <= np.quantile(abs(border - paper), 0.9)] = 0
+    lighter[abs(lighter) <= NOISES * np.median(abs(border - paper))] = 0
     return lighter

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from stages.data.paper import without_paper
 from stages.data.sources import Mnist, SourceError, check_is_hashed
 
 SIDE = 28
@@ -97,8 +98,8 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """A picture as MNIST has it, light on dark: (28, 28), its aspect kept, in the middle.
 
     It is turned upright by its EXIF orientation, laid on white where it is transparent, and
-    inverted if its border is bright. A picture that is so already, of 28 × 28 grey pixels,
-    stays as it is.
+    inverted if its border is bright; then its paper becomes black. A picture that is so already, of
+    28 × 28 grey pixels, stays as it is.
 
     Raises:
         SourceError: The file is no PNG or JPEG, damaged, or of more pixels than Pillow trusts.
@@ -118,6 +119,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     border = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
     if border.mean() > 127.5:
         grey = ImageOps.invert(grey)
+    if grey.size != (SIDE, SIDE):
+        small = ImageOps.contain(grey, (SIDE, SIDE), Image.Resampling.LANCZOS)
+        ink = np.clip(without_paper(np.asarray(small)), 0, 255)
+        grey = Image.fromarray(ink.astype(np.uint8))
     return np.asarray(ImageOps.pad(grey, (SIDE, SIDE), Image.Resampling.LANCZOS))
 
 

@@ -30,6 +30,7 @@ from predict.evaluate import page as photographed
 from predict.find import MAX_DIGITS, STROKE, find_digits, mnist_form, read_picture, thickened
 from stages.common.arrays import save, save_set
 from stages.common.errors import UserError
+from stages.data.pictures import read_picture as read_photo
 from stages.data.sources import Mnist
 from stages.strokes import extract_features, train_svm
 from tests.support import ROOT
@@ -240,6 +241,15 @@ def test_all_ink_of_a_picture_of_mnists_size_is_one_digit(digits: Mnist, change:
     for image in digits[0][::50]:
         (form,) = forms(change(np.repeat(image[..., None], 3, axis=2)))
         assert abs(form.astype(int) - image).max() <= 1
+
+
+def test_what_is_trained_with_is_as_what_is_asked(tmp_path: Path, whole: NDArray[np.uint8]) -> None:
+    """A photo on grey, noisy paper is, to fetch and to predict, the digit alone."""
+    for i, image in enumerate(whole[:20]):
+        photo = save_page(tmp_path / f"{i}.png", noisy(page(image[None], 1, paper=180)))
+        trained, asked = read_photo(photo), forms(read_picture(photo))
+        assert np.median(trained) == 0
+        assert likeness(mnist_form(trained)[None], asked).min() > 0.8
 
 
 def gradient(picture: Page) -> Page:
