@@ -294,7 +294,7 @@ def _lines(ink: NDArray[np.bool_], length: float) -> NDArray[np.bool_]:
         for column, total in zip(steps[way], n_steps[way], strict=True):
             run = np.where(column, ndimage.maximum_filter1d(run, 3) + 1, 0)
             total += run
-    is_long: NDArray[np.bool_] = np.repeat(n_steps, STEP, axis=0)[:width].T >= length / STEP
+    is_long: NDArray[np.bool_] = length / STEP <= np.repeat(n_steps, STEP, axis=0)[:width].T
     is_long &= ink
     rows = np.arange(height)[:, None]
     above = np.maximum.accumulate(np.where(ink, -1, rows), axis=0)
@@ -410,10 +410,11 @@ def _in_reading_order(digits: list[Digit]) -> list[Digit]:
     starts, stops = np.array([[(s.start, s.stop) for s in d.box] for d in digits]).T.swapaxes(1, 2)
     y, x = ((starts + stops) / 2).T
     down, right = y - y[:, None], x - x[:, None]
-    beside = np.where(abs(down) < SLOPE * right, right, np.inf)
-    nearest = beside.argmin(axis=1)
-    slopes = [down[i, j] / right[i, j] for i, j in enumerate(nearest) if np.isfinite(beside[i, j])]
-    middles = y - (np.median(slopes) if slopes else 0) * x
+    beside = abs(down) < SLOPE * right
+    nearest = np.where(beside, right, np.inf).min(axis=1)
+    # Some digits farther, too, by which a digit that is a little high counts for less.
+    beside &= right <= 3 * np.median(nearest[beside.any(axis=1)]) if beside.any() else False
+    middles = y - (np.median(down[beside] / right[beside]) if beside.any() else 0) * x
     halves = (stops - starts)[:, 0] / 2
     lines: list[list[int]] = []
     for i in np.argsort(middles):
