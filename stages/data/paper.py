@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-# Multiples of what the border differs by, mostly.
-NOISES = 3
+# Multiples of what the border mostly differs by, and the share of the most that is no noise.
+NOISES, INK = 5, 0.3
 
 
 def without_paper(grey: NDArray) -> NDArray[np.float32]:
@@ -15,5 +15,6 @@ def without_paper(grey: NDArray) -> NDArray[np.float32]:
     border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
     paper = np.float32(np.median(border))
     lighter = np.asarray(grey, dtype=np.float32) - paper
-    lighter[abs(lighter) <= NOISES * np.median(abs(border - paper))] = 0
+    noise = NOISES * np.median(abs(border - paper))
+    lighter[abs(lighter) <= min(noise, INK * abs(lighter).max())] = 0
     return lighter
