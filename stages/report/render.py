@@ -48,8 +48,8 @@ def render(shared: Path, page: Path, vega: str, **values: Any) -> str:
 
     Args:
         shared: The folder of what all pages share: their frame, their style, and ``charts.js``.
-        page: The folder of this page. It has a Jinja template of the folder's name, and scripts,
-            which may use what ``charts.js`` and those before them in the alphabet define.
+        page: The folder of this page. It has a Jinja template and a script of the folder's name,
+            and scripts that this one, the last, may use; all may use ``charts.js``.
         vega: Vega's JavaScript.
         values: What the template shows. One that is missing is "none" in its place.
 
@@ -57,7 +57,8 @@ def render(shared: Path, page: Path, vega: str, **values: Any) -> str:
         HTML. Its content security policy allows just the scripts that it is made with, and no
         request: https://www.w3.org/TR/CSP3/.
     """
-    own = [shared / "charts.js", *sorted(page.glob("[!.]*.js"))]
+    of_page = sorted(page.glob("[!.]*.js"), key=lambda path: (path.stem == page.name, path.name))
+    own = [shared / "charts.js", *of_page]
     scripts = [vega, "".join(path.read_text(encoding="utf-8") for path in own)]
     hashes = [b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     template = environment([shared, page], autoescape=True).get_template(f"{page.name}.html")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from stages.report.render import picture, render
 from stages.report.results import table, tree
 from stages.report.summary import summarise
 
+# Letters that the SVM on strokes may take of a page that can be mailed.
+MAX_SVM = 4_000_000
+
 
 def linear(path: Path) -> dict[str, Any]:
     """The linear model of a ``predictions.npz``, for JSON.
@@ -31,6 +35,27 @@ def linear(path: Path) -> dict[str, Any]:
     return {"weights": weights, "intercepts": model["intercepts"].tolist()}
 
 
+def svm(path: Path) -> dict[str, Any]:
+    """The SVM on strokes of an ``svm.npz``, for JSON.
+
+    Returns:
+        ``n_support``, ``intercepts`` and ``gamma``; the number ``n_images`` of its images; and
+        ``packed``: ``maps``, ``image``, ``coefficients`` and ``images`` as base64 of little-endian
+        bytes, of which a run of zeros is one zero and its length; None where that is too long. No
+        library compresses: their bytes depend on their version.
+    """
+    learned = load_group(path)
+    dtypes = {"maps": "<f8", "image": "<i4", "coefficients": "<i4", "images": "u1"}
+    content = b"".join(learned[name].astype(dtype).tobytes() for name, dtype in dtypes.items())
+    packed = re.sub(rb"\0{1,255}", lambda zeros: bytes((0, len(zeros[0]))), content)
+    letters = b64encode(packed).decode()
+    return {
+        **{name: learned[name].tolist() for name in ("n_support", "intercepts", "gamma")},
+        "n_images": len(learned["images"]),
+        "packed": letters if len(letters) <= MAX_SVM else None,
+    }
+
+
 def main(
     params: Path,
     code: list[Path],
@@ -42,6 +67,7 @@ def main(
     summary_figures: Path,
     charts: Path,
     linear_models: dict[str, Path],
+    strokes: Path,
     saved: dict[str, Path],
     pages: Path,
     vega: Path,
@@ -64,6 +90,7 @@ def main(
         charts: The folder of the Vega-Lite templates.
         linear_models: ``digits`` and ``detector``: what :func:`stages.models.fit.predictions`
             returns for them.
+        strokes: ``svm.npz`` of the SVM on strokes.
         saved: The models that the card is about.
         pages: The folder of the templates.
         vega: Vega's JavaScript.
@@ -99,6 +126,7 @@ def main(
         plots=results.plots,
         pictures={path.stem: picture(path) for path in sorted(pictures.glob("[!.]*.png"))},
         linear={name: linear(path) for name, path in linear_models.items()},
+        svm=svm(strokes),
     )
     page.write_text(html, encoding="utf-8")
     versions = {library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")}

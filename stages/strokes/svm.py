@@ -55,6 +55,19 @@ def fitted(X: NDArray[np.uint16], y: NDArray, C: float, gamma: float) -> Any:
     return SVC(C=C, gamma=gamma / SCALE**2, cache_size=MEGABYTES_OF_CACHE).fit(X.astype(float), y)
 
 
+def virtual_maps(
+    maps: NDArray[np.float64], n_virtual_copies: int, values: Mapping[str, Any]
+) -> NDArray[np.float64]:
+    """The maps (n, 2, 3) of images and then of their copies, (1 + n_virtual_copies, n, 2, 3).
+
+    ``values`` have the ``seed``, and ``jitter``, up to which the numbers of a copy's affine map are
+    drawn, 1 being half of an image.
+    """
+    rng, jitter = np.random.default_rng(values["seed"]), values["jitter"]
+    warps = rng.uniform(-jitter, jitter, (n_virtual_copies, *maps.shape))
+    return np.stack([maps, *(warped(maps, warp) for warp in warps)])
+
+
 def fitted_on_copies(
     images: Images, y: NDArray, gamma: float, n_virtual_copies: int, values: Mapping[str, Any]
 ) -> Any:
@@ -69,13 +82,10 @@ def fitted_on_copies(
         y: (n,).
         gamma: The kernel's coefficient, for features of length 1.
         n_virtual_copies: Of each image.
-        values: The section of ``params.yaml``: ``C``, ``seed``, and ``jitter``, up to which the
-            numbers of a copy's affine map are drawn, 1 being half of an image.
+        values: The section of ``params.yaml``: ``C``, and what :func:`virtual_maps` takes.
     """
-    maps, rng = normalising(images.pixels), np.random.default_rng(values["seed"])
-    warps = rng.uniform(-values["jitter"], values["jitter"], (n_virtual_copies, len(y), 2, 3))
-    copies = [features(images.pixels, warped(maps, warp)) for warp in warps]
-    X = np.concatenate([images.features, *copies])
+    _, *maps = virtual_maps(normalising(images.pixels), n_virtual_copies, values)
+    X = np.concatenate([images.features, *(features(images.pixels, each) for each in maps)])
     return fitted(X, np.tile(y, 1 + n_virtual_copies), values["C"], gamma)
 
 

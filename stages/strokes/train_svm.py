@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 
 from stages.common.arrays import load, load_set, save_group
 from stages.common.params import read
 from stages.models.saved import save_model
+from stages.strokes.extract_features import normalising
 from stages.strokes.svm import (
     Images,
     apply_second_opinion,
@@ -17,17 +19,33 @@ from stages.strokes.svm import (
     nearest,
     ranked,
     second_opinion,
+    virtual_maps,
 )
+
+
+def drawn(
+    support: NDArray[np.intp], pixels: NDArray[np.uint8], maps: NDArray[np.float64]
+) -> dict[str, NDArray]:
+    """What has the features of support vectors, rows of n images and their copies.
+
+    Returns:
+        ``images`` (m, 28, 28), each once; for each support vector ``image``, which of these it is,
+        and ``maps`` (2, 3), as it is normalised.
+    """
+    copy, row = np.divmod(support, len(pixels))
+    rows, image = np.unique(row, return_inverse=True)
+    return {"images": pixels[rows], "image": image.astype(np.int32), "maps": maps[copy, row]}
 
 
 def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, out: Path) -> None:
     """Write ``model.skops``, ``svm.npz`` and ``predictions.npz`` into the folder ``out``.
 
-    ``svm.npz`` has the SVM as integers, and how its second opinion is asked for.
-    ``predictions`` are the answers for the test images, ``alone`` those without a second opinion,
-    and ``without_copies`` those of an SVM without copies, either. ``margin`` is by how much the
-    answer was preferred to the second class, and ``squared_distances`` are those of the features to
-    the nearest training image that is of the class of the answer, (n,).
+    ``svm.npz`` has the SVM as integers, what its support vectors are :func:`drawn` from, and how
+    its second opinion is asked for. ``predictions`` are the answers for the test images, ``alone``
+    those without a second opinion, and ``without_copies`` those of an SVM without copies, either.
+    ``margin`` is by how much the answer was preferred to the second class, and
+    ``squared_distances`` are those of the features to the nearest training image that is of the
+    class of the answer, (n,).
 
     Args:
         params: The file of parameters.
@@ -53,7 +71,9 @@ def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, ou
     found = nearest(asked.features, said.first, images.features, y, 1)
     save_model(out / "model.skops", models[0])
     how = {name: np.array(values[name]) for name in ("n_nearest", "max_displacement")}
-    save_group(out / "svm.npz", **learned, **how, weight=np.array(best["weight"]))
+    maps = virtual_maps(normalising(pixels[rows]), best["n_virtual_copies"], values)
+    of_support = drawn(models[0].support_, pixels[rows], maps)
+    save_group(out / "svm.npz", **learned, **of_support, **how, weight=np.array(best["weight"]))
     save_group(
         out / "predictions.npz",
         predictions=said.first,

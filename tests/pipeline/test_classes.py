@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from markupsafe import escape
 from numpy.typing import NDArray
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from stages.data.sources import IDX_FILES, Mnist
-from tests.pipeline.test_pages import NARROW, WIDE, Opened
+from tests.pipeline.test_pages import NARROW, WIDE, Opened, assert_answers_as_python
 from tests.support.clone import Clone, yaml
 
 # For each digit, in their order.
@@ -152,6 +152,11 @@ def test_the_page_has_room_for_long_names(
     browser: Browser, ran: Ran, size: tuple[int, int]
 ) -> None:
     opened = Opened(browser, ran.folder / "reports" / "index.html", size, "light")
+    opened.page.locator("#paper").scroll_into_view_if_needed()
+    expect(opened.page.locator("#differ")).to_contain_text("They ")
+    assert opened.text("#svm-says").removeprefix("SVM says: ") in map(
+        " ".join, map(str.split, NAMES)
+    )
     # Of a threshold that no detector reaches.
     assert [line for line in opened.said if "Infinite extent" not in line] == []
     assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -170,6 +175,11 @@ def test_the_page_has_room_for_long_names(
             assert labels.all_text_contents() == NAMES
             assert labels.filter(visible=True).count() == len(NAMES)
             assert_apart([label.bounding_box() or {} for label in labels.all()])
+
+
+@pytest.mark.parametrize("ran", ["two, sorted", "47"], indirect=True)
+def test_the_page_and_python_give_the_same_answers(browser: Browser, ran: Ran) -> None:
+    assert_answers_as_python(browser, ran.folder)
 
 
 @pytest.mark.parametrize("ran", ["two, sorted", "no 0, a rare 7", "47"], indirect=True)
@@ -211,6 +221,14 @@ def test_figures_are_right_whatever_the_classes(ran: Ran) -> None:
     else:
         assert f"tell {len(known)} digits apart" in page
         assert f"is a {target}" in page
+    # The page says which classifiers are better than the one that it holds.
+    strokes = np.load(folder / "data/models/digits/strokes/predictions.npz")
+    right = np.mean(strokes["alone"] == test)
+    of_svm = page.rpartition("it is right for <strong>")[2].partition("</p>")[0]
+    assert of_svm.startswith(f"{100 * right:.2f}\N{NO-BREAK SPACE}%")
+    for model, name in {"strokes": "opinion", "svc": "the SVC", "ovr_svc": "rest SVC"}.items():
+        better = reports[f"digits/{model}.json"]["test_accuracy"] > round(right, 10)
+        assert (f"{name} (" in of_svm or f"{name}, " in of_svm) == better
     card = (folder / "reports" / "model_card.md").read_text(encoding="utf-8")
     assert f"which of {len(known)} classes" in card
     (commonest,) = re.findall(r"the commoner one is right for\s(\S+) of", card)

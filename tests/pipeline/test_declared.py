@@ -23,7 +23,6 @@ UNREAD = {
     *("data/params.checked", "data/data.checked"),
     *("data/idx/.gitignore", "data/pictures/.gitignore"),
     "stages/parallel/cluster.py",  # where there is a cluster
-    "data/models/digits/strokes/svm.npz",  # predict does
 }
 
 

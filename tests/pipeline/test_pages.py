@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
+from stages.common.arrays import load, load_group
 from stages.output.pictures import sheet
+from stages.strokes.extract_features import features, normalising
+from stages.strokes.svm import ranked
+from tests.support import ROOT
 from tests.support.clone import Clone
 from tests.support.dag import plots
+from tests.support.want import want
 
 # Before all others, which take time.
 pytestmark = pytest.mark.usefixtures("chromium")
@@ -462,3 +468,88 @@ def test_weights_are_drawn_blue_for_and_red_against(opened: Opened, clone: Clone
             np.testing.assert_array_equal((blue > red)[strong], (weights > 0)[strong])
             assert ((red == 255) & (green == 255) & (blue == 255))[weights == 0].all()
     assert opened.count("#weights canvas") == 11
+
+
+ASK_SVM = """(images) => images.map((letters) => {
+    const found = features(Uint8Array.from(atob(letters), (letter) => letter.charCodeAt(0)));
+    const { first, second, margin } = ranked(learned, found);
+    return [found.join(), first, second, margin];
+})"""
+
+
+def assert_answers_as_python(browser: Browser, folder: Path) -> None:
+    """The page's own code and data give every test image Python's features and ranking."""
+    page, tab = folder / "reports" / "index.html", browser.new_page(bypass_csp=True)
+    assert page.stat().st_size < 6 * MEGABYTE
+    tab.goto(page.as_uri())
+    for name in ("digit.js", "strokes.js"):
+        code = (ROOT / "stages" / "report" / "pages" / "report" / name).read_text()
+        assert code in page.read_text()
+        tab.add_script_tag(content=code)
+    embedded = "JSON.parse(document.getElementById('embedded').textContent)"
+    tab.evaluate(f"async () => (globalThis.learned = await unpack({embedded}.svm, () => 0)) && 0")
+    model = folder / "data" / "models" / "digits" / "strokes"
+    learned, X = load_group(model / "svm.npz"), load(folder / "data" / "features" / "test.npy")
+    images = [b64encode(image).decode() for image in load(folder / "data/test/images.npy")]
+    answers = [
+        answer
+        for i in range(0, len(X), 200)
+        for answer in tab.evaluate(ASK_SVM, images[i : i + 200])
+    ]
+    tab.close()
+    lines, first, second, margin = zip(*answers, strict=True)
+    of_page = np.array([line.split(",") for line in lines]).astype(np.uint16)
+    np.testing.assert_array_equal(of_page, X)
+    classes, expected = learned["classes"], ranked(learned, X)
+    np.testing.assert_array_equal(
+        classes[list(first)], load_group(model / "predictions.npz")["alone"]
+    )
+    for ours, theirs in zip(
+        (classes[list(first)], classes[list(second)], margin), expected, strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("full", [False, pytest.param(True, marks=pytest.mark.thorough)])
+def test_the_svm_answers_as_in_python(browser: Browser, clone: Clone, full: bool) -> None:
+    folder = ROOT if full else clone.folder
+    if not (folder / "reports" / "index.html").exists():
+        pytest.skip(want("the results of the full MNIST", "make repro"))
+    assert_answers_as_python(browser, folder)
+
+
+@each("report")
+def test_a_drawn_digit_is_answered_by_both(opened: Opened, clone: Clone) -> None:
+    learned = load_group(clone.folder / "data/models/digits/strokes/svm.npz")
+    said = set()
+    for stroke in (ONE, THREE, SEVEN_SMALL, [(100, 140), (180, 140)]):
+        opened.page.get_by_role("button", name="Clear").click()
+        expect(opened.page.locator("#svm-says")).to_have_text("SVM says: –")
+        expect(opened.page.locator("#differ")).to_have_text("")
+        draw(opened, stroke)
+        image = seen(opened)[None]
+        (first,), (second,), (margin,) = ranked(learned, features(image, normalising(image)))
+        expect(opened.page.locator("#svm-says")).to_have_text(f"SVM says: {first}")
+        hesitates = " Below 1, it hesitates." if margin < 1 else ""
+        shown = f"Its margin over {second}: {margin:.2f}.{hesitates}"
+        expect(opened.page.locator("#svm-margin")).to_have_text(shown)
+        of_sgd = opened.text("#says").removeprefix("SGD says: ")
+        differ = f"They differ: ink on the pixels of a {of_sgd}, in strokes of a {first}."
+        shown = "They agree." if of_sgd == str(first) else differ
+        expect(opened.page.locator("#differ")).to_have_text(shown)
+        said.add(shown[:10])
+    assert said == {"They agree", "They diffe"}
+
+
+@each("report")
+def test_an_svm_that_is_too_large_is_not_in_the_page(
+    opened: Opened, browser: Browser, tmp_path: Path
+) -> None:
+    page = opened.path.read_text(encoding="utf-8")
+    (tmp_path / "index.html").write_text(re.sub('"packed": "[^"]+"', '"packed": null', page))
+    without = Opened(browser, tmp_path / "index.html", NARROW, "light")
+    draw(without, ONE)
+    expect(without.page.locator("#svm-margin")).to_contain_text("are too many for this page.")
+    assert without.text("#svm-says") == "SVM says: –"
+    assert without.text("#says").startswith("SGD says: ")
+    without.page.context.close()

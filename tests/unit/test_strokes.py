@@ -50,7 +50,9 @@ from stages.strokes.svm import (
     nearest,
     ranked,
     second_opinion,
+    virtual_maps,
 )
+from stages.strokes.train_svm import drawn
 from tests.support import ROOT
 
 IDENTITY = np.array([[[SIDE / 2, 0, 13.5], [0, SIDE / 2, 13.5]]])
@@ -355,6 +357,12 @@ def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
     assert not np.array_equal(again.support_vectors_, other.support_vectors_)
     plain = fitted(train.features, y[:400], 10, 3)
     np.testing.assert_array_equal(trained(0).support_vectors_, plain.support_vectors_)
+    # What the report makes them of.
+    maps = virtual_maps(normalising(train.pixels), 2, values)
+    made = drawn(again.support_, train.pixels, maps)
+    of_made = features(made["images"][made["image"]], made["maps"])
+    np.testing.assert_array_equal(of_made, again.support_vectors_)
+    assert len(np.unique(made["images"], axis=0)) == len(made["images"])
     # Copies that differ in nothing.
     assert set(trained(1, jitter=0).support_ % 400) <= set(range(400))
     assert error(again) <= error(plain) < 0.06

@@ -1,4 +1,4 @@
-const { charts, plots, binary, classes, is_digit, target, linear } = JSON.parse(document.getElementById("embedded").textContent);
+const { charts, plots, binary, classes, is_digit, target, linear, svm } = JSON.parse(document.getElementById("embedded").textContent);
 const rows = ([names, ...lines]) => lines.map((line) => Object.fromEntries(line.map((value, i) => [names[i], value])));
 const whole = new Intl.NumberFormat("en");
 const precise = (value) => value.toLocaleString("en", { maximumFractionDigits: Math.abs(value) < 10 ? 4 : 1 });
@@ -102,7 +102,7 @@ for (const name of ["confusion", "errors"]) {
 }
 const mistakes = counts.filter((cell) => cell.actual !== cell.predicted);
 choose(mistakes.reduce((most, cell) => (Number(cell.count) > Number(most.count) ? cell : most)));
-// A digit, drawn or taken as an example, and what the linear classifiers say of it.
+// A digit, drawn or taken as an example, and what the classifiers say of it.
 const byId = (id) => document.getElementById(id);
 const models = classifiers(linear.digits, false);
 const [detector] = classifiers(linear.detector, true);
@@ -123,11 +123,48 @@ const askDetector = () => {
   byId("detector-says").textContent = pixels.some(Boolean) ? says : "–";
 };
 
+// The SVM, once its support vectors are read; what is said instead until then.
+const n_support = whole.format(svm.n_support.reduce((sum, size) => sum + size));
+let instead = svm.packed ? "" : `Its ${n_support} support vectors are too many for this page.`;
+let best, learned, waiting;
+
+const askSvm = () => {
+  const isBlank = !pixels.some(Boolean);
+  let [says, margin, differ] = [`SVM says: ${isBlank || !svm.packed ? "–" : "…"}`, instead, ""];
+  if (learned && !isBlank) {
+    const found = ranked(learned, features(pixels));
+    const [first, second, of_sgd] = [found.first, found.second, best].map((i) => classes[i]);
+    says = `SVM says: ${first}`;
+    margin = `Its margin over ${second}: ${found.margin.toFixed(2)}.${found.margin < 1 ? " Below 1, it hesitates." : ""}`;
+    differ = first === of_sgd ? "They agree." : `They differ: ink on the pixels of ${a}${of_sgd}, in strokes of ${a}${first}.`;
+  }
+  for (const [id, text] of Object.entries({ "svm-says": says, "svm-margin": margin, differ })) {
+    // What is written again is read out again.
+    if (byId(id).textContent !== text) {
+      byId(id).textContent = text;
+    }
+  }
+};
+if (svm.packed) {
+  // Not before it is wanted: that takes a second.
+  new IntersectionObserver(async (entries, observer) => {
+    if (entries.some(({ isIntersecting }) => isIntersecting)) {
+      observer.disconnect();
+      learned = await unpack(svm, (share) => {
+        instead = `It reads its ${n_support} support vectors: ${Math.floor(100 * share)} %.`;
+        askSvm();
+      });
+      instead = "The class that wins the most pairs wins.";
+      askSvm();
+    }
+  }).observe(byId("paper"));
+}
+
 const ask = (digit) => {
   pixels = digit;
   const isBlank = !pixels.some(Boolean);
   const scores = models.map((each) => scoreOf(each, pixels));
-  const best = scores.indexOf(Math.max(...scores));
+  best = scores.indexOf(Math.max(...scores));
   scaled(scores, 1).forEach((share, i) => {
     const row = byId("scores").rows[i];
     row.toggleAttribute("data-best", i === best && !isBlank);
@@ -145,6 +182,9 @@ const ask = (digit) => {
   paint(byId("seen"), Array.from(pixels, (level) => level / 255), [0, 0, 0]);
   paint(byId("reasons"), scaled(models[best].weights.map((weight, at) => weight * pixels[at]), 1));
   askDetector();
+  // When all is asked that the pointer has done meanwhile.
+  clearTimeout(waiting);
+  waiting = setTimeout(askSvm);
 };
 // After the listeners above, which move the threshold.
 model.addEventListener("change", askDetector);
