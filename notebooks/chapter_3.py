@@ -159,7 +159,9 @@ confusion_matrix(is_target, predicted), confusion_matrix(is_target, is_target)
 def worth(predicted):
     """Precision, recall and F1 of answers (n,); no number where it would be 0 of 0."""
     scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
-    return {name: score(is_target, predicted, zero_division=np.nan) for name, score in scores.items()}
+    return {
+        name: score(is_target, predicted, zero_division=np.nan) for name, score in scores.items()
+    }
 
 
 sgd_worth = worth(predicted)

@@ -82,7 +82,7 @@ def test_the_bytes_are_those_of_threads(
     for path, name in paths.items():
         commands[name] = commands[name].replace(f" {path}", f" {tmp_path / path}")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(ROOT / "tests" / "support" / "in_one_process.py")],
+        [sys.executable, "-W", "ignore", ROOT / "tests" / "support" / "in_one_process.py", "."],
         cwd=clone.folder,
         env={
             **os.environ,

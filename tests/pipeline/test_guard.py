@@ -274,8 +274,7 @@ OTHER_PIN = f"{edit('echo numpy: 1.0 > stages/libraries.yaml')}; import numpy"
         ("", "import no_such_library", {}, "No module named 'no_such_library', which another Py"),
         ("", "", {"PYTHONOPTIMIZE": "2"}, "unset PYTHONOPTIMIZE"),
         *(
-            ("", "", {name: cores}, f"{name} is {cores!r}, but should be a whole number above 0")
-            for name in ("LOKY_MAX_CPU_COUNT", "NUMBA_NUM_THREADS")
+            ("", "", {"LOKY_MAX_CPU_COUNT": cores}, f"LOKY_MAX_CPU_COUNT is {cores!r}, but should")
             for cores in ("abc", "0", "-1", "1.5", "")
         ),
         # Of another version than the pinned; what the stage imports is checked before it starts.
@@ -304,9 +303,10 @@ def test_a_mistake_of_the_user_is_one_line(
     ],
 )
 def test_a_full_disk_is_told_in_one_line(toy: Toy, body: str) -> None:
-    (toy.folder / "out.txt").symlink_to("/dev/full")
+    # NumPy adds .npy to another name.
+    (toy.folder / "out.npy").symlink_to("/dev/full")
     toy.code(body, before="import numpy as np")
-    done = toy.run()
+    done = toy.run(*toy.command[:-1], "out.npy")
     assert done.returncode == 1
     assert done.stderr.startswith("toy: the disk is full: ")
     assert done.stderr.count("\n") == 1
