@@ -4,6 +4,8 @@ What one photo does not tell is decided for all: whether they are light on dark,
 and which paper is behind what is transparent.
 """
 
+import os
+import struct
 import sys
 import warnings
 from collections.abc import Sequence
@@ -27,6 +29,17 @@ FAINT = 16
 MAX_CHARACTERS = 30
 # An MPO is a JPEG with a second one, as some phones take it.
 FORMATS = {"PNG", "JPEG", "MPO"}
+# What Pillow raises of a damaged file, or of one that is too large.
+DAMAGED: tuple[type[Exception], ...] = (
+    AttributeError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+)
+DAMAGED += (Image.DecompressionBombError,)
 # What systems leave, as .dvcignore has it; names that start with a dot are theirs, too.
 LEFT_BEHIND = {"Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir"}
 
@@ -93,7 +106,7 @@ def list_photos(folder: Path) -> tuple[list[str], Files, Files]:
     labels = {name: int(name) if are_labels else place for place, name in enumerate(names)}
     if len(set(labels.values())) < len(labels):
         raise SourceError(f"{train} has two folders of one number, as 1 and 01")
-    tested = [path.name for path in _inside(test)] if test.exists() else []
+    tested = [path.name for path in _inside(test)] if os.path.lexists(test) else []
     if unknown := sorted(set(tested) - set(names)):
         raise SourceError(f"{test} has {unknown[0]}, which {train} has not")
     of_test = _of_classes(test, {name: labels[name] for name in tested})
@@ -117,7 +130,7 @@ def open_photo(path: Path) -> Image.Image:
                 image = ImageOps.exif_transpose(file)
     except UnidentifiedImageError as error:
         raise SourceError(f"{path} is not PNG or JPEG") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
+    except DAMAGED as error:
         raise SourceError(f"{path} is damaged or too large: {error}") from error
     if image.mode.startswith("I"):
         # 16 bits, which Pillow would cut off.
@@ -168,7 +181,8 @@ def are_dark_on_light(
     single one look like its inverse; those of 28 × 28 pixels, which may be MNIST's, by themselves.
     """
     borders = [np.concatenate([*each[[0, -1]], *each[1:-1, [0, -1]].T]) for each in levels]
-    look = np.array([border.mean() > 127.5 for border in borders])
+    middles = [(float(each.min()) + float(each.max())) / 2 for each in levels]
+    look = np.array([of.mean() > middle for of, middle in zip(borders, middles, strict=True)])
     if polarity == "each":
         return look, look
     taken = np.full(len(look), polarity == "dark_on_light")
@@ -205,9 +219,11 @@ def read_photos(folder: Path, polarity: Polarity) -> Fetched:
             look != taken,
         )
     light = [255 - each if inverse else each for each, inverse in zip(levels, taken, strict=True)]
-    # Where the border is paper, and not what is drawn.
-    for i in np.flatnonzero((look == taken) & [not photo.is_form for photo in photos]):
-        light[i] = np.clip(without_paper(light[i]), 0, 255).astype(np.uint8)
+    for i in np.flatnonzero([not photo.is_form for photo in photos]):
+        ink = without_paper(light[i])
+        # Else the border is what is drawn, and not paper.
+        if ink.max() > -ink.min():
+            light[i] = np.clip(ink, 0, 255).astype(np.uint8)
     images = [np.asarray(ImageOps.pad(Image.fromarray(each), (SIDE, SIDE))) for each in light]
     n_train = len(train) if test else None
     return Fetched(np.stack(images), np.array(labels, np.uint8), classes, n_train)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -31,6 +32,17 @@ from sklearn.model_selection import train_test_split
 
 Mnist: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
+# What NumPy and zipfile raise of a damaged archive.
+DAMAGED: tuple[type[Exception], ...] = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+DAMAGED += (tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 SECONDS_WITHOUT_AN_ANSWER = 20
 SECONDS_FOR_NPM = 300
 # By the third byte of an IDX file.
@@ -351,15 +363,35 @@ def _read_npz(path: Path) -> Fetched:
 
 
 def _first_line(path: Path) -> list[str]:
-    with path.open(encoding="utf-8") as file:
-        return file.readline().split(",")
+    # Excel writes a mark before the first line.
+    with path.open(encoding="utf-8-sig") as file:
+        return file.readline().strip().split(",")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_table(path: Path) -> Mnist:
-    has_header = not _first_line(path)[0].strip().isdigit()
-    table = np.loadtxt(path, np.uint8, delimiter=",", skiprows=int(has_header), ndmin=2)
+    has_header = not any(map(_is_number, _first_line(path)))
+    try:
+        table = np.loadtxt(
+            path,
+            np.uint8,
+            comments=None,
+            delimiter=",",
+            skiprows=int(has_header),
+            ndmin=2,
+            encoding="utf-8-sig",
+        )
+    except ValueError as error:
+        raise SourceError(f"{path} has another form: {error}") from error
     if table.shape[1] != 785:
-        raise ValueError(f"{table.shape[1]} columns, not a label and 784 pixels")
+        raise SourceError(f"{path} has {table.shape[1]} columns, not a label and 784 pixels")
     return _turned(path, table[:, 1:].reshape(-1, 28, 28)), table[:, 0]
 
 
@@ -367,7 +399,9 @@ def _read_csv(path: Path) -> Fetched:
     """Kaggle's train.csv: a line an image, its label and 784 pixels; and test.csv, if it is so."""
     train = _read_table(path)
     second = path.with_name(f"{path.name.removesuffix('train.csv')}test.csv")
-    if not second.is_file() or len(_first_line(second)) == 784:
+    # Of images to be labelled: without labels, or with numbers in their place.
+    has_labels = second.is_file() and len(header := _first_line(second)) != 784
+    if not has_labels or header[0].strip('"').lower() == "id":
         return Fetched(*train)
     test = _read_table(second)
     return _joined([train[0], test[0], train[1], test[1]])
@@ -387,7 +421,7 @@ def read_folder(folder: Path) -> Fetched:
         return _read_idx_files([first, *(_one(folder, *each) for each in others)])
     try:
         return _read_npz(first) if first.suffix == ".npz" else _read_csv(first)
-    except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise SourceError(f"{first} has another form, or is damaged: {error}") from error
 
 

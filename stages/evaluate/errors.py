@@ -32,8 +32,9 @@ def error(answers: NDArray, y: NDArray) -> dict[str, Any]:
     middle = share + z**2 / (2 * n)
     half = z * (share * (1 - share) / n + (z / (2 * n)) ** 2) ** 0.5
     low, high = ((middle + side) / (1 + z**2 / n) for side in (-half, half))
-    # Of a share of 0 or 1, one end is the share, but for rounding.
-    return {"errors": errors, "share": share, "low": min(low, share), "high": max(high, share)}
+    # Of none or all, one end is the share, which rounding may miss.
+    low, high = low if errors else 0.0, high if errors < n else 1.0
+    return {"errors": errors, "share": share, "low": low, "high": high}
 
 
 def mcnemar(answers: NDArray, others: NDArray, y: NDArray) -> Metrics:

@@ -87,12 +87,14 @@ def write_npz(folder: Path, **changed: np.ndarray) -> None:
     np.savez(folder / "mnist.npz", **arrays)
 
 
-def write_csv(folder: Path, name: str, header: str = "", parts: Parts = UPRIGHT) -> None:
+def write_csv(
+    folder: Path, name: str, header: str = "", parts: Parts = UPRIGHT, encoding: str = "utf-8"
+) -> None:
     """As Kaggle has them."""
     for part, X, y in zip(("train", "test"), parts[:2], parts[2:], strict=True):
         table = np.column_stack([y, X.reshape(len(X), -1)])
         path = folder / f"{name}{part}.csv"
-        np.savetxt(path, table, "%d", delimiter=",", header=header, comments="")
+        np.savetxt(path, table, "%d", ",", header=header, comments="", encoding=encoding)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,9 @@ def write_csv(folder: Path, name: str, header: str = "", parts: Parts = UPRIGHT)
         partial(write_idx, rename="qmnist-{}".format),
         write_npz,
         partial(write_csv, name="mnist_", header="label,1x1,1x2"),
+        # Excel writes a mark before the first line.
+        partial(write_csv, name="", header="label", encoding="utf-8-sig"),
+        partial(write_csv, name="", encoding="utf-8-sig"),
         partial(write_csv, name="emnist-letters-", parts=TURNED),
     ],
 )
@@ -119,10 +124,13 @@ def test_a_folder_gives_its_training_images_first(
     assert fetch.sha256(found) == fetch.sha256(found._replace(images=found.images.copy()))
 
 
-def test_of_kaggles_tables_that_without_labels_is_not_read(tmp_path: Path) -> None:
-    write_csv(tmp_path, "")
+@pytest.mark.parametrize("header", ["", "id,1x1"])
+def test_of_kaggles_tables_that_without_labels_is_not_read(tmp_path: Path, header: str) -> None:
+    """It has the pixels alone, or numbers of its lines in the labels' place."""
+    write_csv(tmp_path, "", header)
     rows = (tmp_path / "test.csv").read_text().splitlines()
-    (tmp_path / "test.csv").write_text("\n".join(row.split(",", 1)[1] for row in rows))
+    if not header:
+        (tmp_path / "test.csv").write_text("\n".join(row.split(",", 1)[1] for row in rows))
     found = read_folder(tmp_path)
     np.testing.assert_array_equal(found.images, PARTS[0])
     np.testing.assert_array_equal(found.labels, PARTS[2])
@@ -236,7 +244,7 @@ def as_a_folder(folder: Path) -> None:
         ),
         (
             partial(alone, lambda at: (at / "train.csv").write_text("label,a\n1,2\n")),
-            "train.csv has another form.* 2 columns, not a label and 784",
+            "train.csv has 2 columns, not a label and 784",
         ),
         (
             partial(alone, lambda at: (at / "train.csv").write_text(f"256{',0' * 784}\n")),
@@ -572,6 +580,28 @@ def test_polarity_is_of_the_set_and_what_looks_otherwise_is_told(
         f"(data.polarity: {polarity}): the first is {tmp_path}/train/"
     )
     assert (line in told) == (polarity != "each")
+
+
+@pytest.mark.parametrize(
+    ("sheet", "ink", "shade"),
+    # White in a shade, dim, a blackboard, grey, a pencil.
+    [(235, 40, 0.45), (120, 30, 1), (140, 250, 1), (180, 60, 0.7), (255, 130, 1)],
+)
+@pytest.mark.parametrize("touch", [False, True])
+def test_what_is_drawn_stays_and_is_light(
+    digits: Mnist, tmp_path: Path, sheet: int, ink: int, shade: float, touch: bool
+) -> None:
+    drawn = digits[0][:20].copy()
+    if touch:
+        # Most of the border, as an E or an O has it.
+        drawn[:8, [0, -1]] = drawn[:8, :, 0] = 255
+    levels = sheet + (ink - sheet) * np.kron(drawn, np.ones((1, 10, 10))) / 255
+    levels *= np.linspace(1, shade, 280)
+    save_photos(tmp_path / "train", levels.astype(np.uint8), range(20))
+    order = [int(path.stem) for path, _ in list_photos(tmp_path)[1]]
+    for i, image in zip(order, fetch_photos(tmp_path).images, strict=True):
+        assert np.corrcoef(image.ravel(), drawn[i].ravel())[0, 1] > 0.8
+        assert image.max() > 40
 
 
 def test_blank_pictures_are_told(

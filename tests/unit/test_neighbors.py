@@ -1,5 +1,7 @@
 """Neighbours against all distances, exactly, and what reads them against scikit-learn."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -107,6 +109,13 @@ def test_the_grid_is_the_notebooks(digits: Mnist, k: int, n_folds: int) -> None:
     np.testing.assert_array_equal(ours["std"], theirs.cv_results_["std_test_score"])
     best = grid_metrics(ours)["best"]
     assert best == {**theirs.best_params_, "accuracy": theirs.best_score_}
+
+
+def test_of_equal_candidates_the_first_is_best() -> None:
+    means = {"mean": np.array([0.5, 0.75, 0.75])}
+    candidates = {"n_neighbors": np.array([3, 4, 5]), "weights": np.array(["uniform"] * 3)}
+    best: Any = grid_metrics(candidates | means)["best"]
+    assert best["n_neighbors"] == 4
 
 
 @pytest.mark.parametrize("n_folds", [2, 3])
