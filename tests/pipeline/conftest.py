@@ -55,6 +55,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Clone:
             run_dag(tmp_path_factory.mktemp("run")).rename(shared)
     own = tmp_path_factory.mktemp("own")
     shutil.copytree(shared, own, dirs_exist_ok=True)
+    # What other tests run later is not in it.
+    shutil.copytree(own / "trace", own / "trace of the DAG")
     return Clone(own / "digitline", own / "trace")
 
 

@@ -27,6 +27,12 @@ UNREAD = {
 
 
 @cache
+@pytest.fixture(scope="module")
+def clone(clone: Clone) -> Clone:
+    """The DAG run once, with the trace of that run alone."""
+    return Clone(clone.folder, clone.trace.with_name("trace of the DAG"))
+
+
 def events(trace: Path) -> dict[str, list[tuple[str, Any]]]:
     """What a trace has of each command: kind and object of its events."""
     found: dict[str, list[tuple[str, Any]]] = {}
