@@ -26,13 +26,13 @@ UNREAD = {
 }
 
 
-@cache
 @pytest.fixture(scope="module")
 def clone(clone: Clone) -> Clone:
     """The DAG run once, with the trace of that run alone."""
     return Clone(clone.folder, clone.trace.with_name("trace of the DAG"))
 
 
+@cache
 def events(trace: Path) -> dict[str, list[tuple[str, Any]]]:
     """What a trace has of each command: kind and object of its events."""
     found: dict[str, list[tuple[str, Any]]] = {}
