@@ -64,7 +64,7 @@ EDITS: dict[str, list[Edit]] = {
     "`augment.shifts`": values("augment.shifts", [[2, 0], [-2, 0], [0, 2], [0, -2]]),
     "`sgd_scaled.tol`": values("sgd_scaled.tol", 0.0011),
     "a line of `stages/models/forest.py`": texts(
-        "stages/models/forest.py", "SAVED", "# Trees.\nSAVED"
+        "stages/models/forest.py", "def build", "# Trees.\ndef build"
     ),
     "a chart in `.dvc/plots`, a line of `report.html`": texts(
         ".dvc/plots/roc.json", "ROC curves", "The ROC curves", "ROC, curves", "The curves"

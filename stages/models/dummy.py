@@ -5,8 +5,6 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
 
-SAVED = True
-
 
 def build(X: NDArray[Any], strategy: str) -> DummyClassifier:
     """An unfitted :class:`~sklearn.dummy.DummyClassifier`; ``X`` plays no part."""

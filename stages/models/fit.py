@@ -155,8 +155,8 @@ def predictions(model: Any, first: NDArray, test: NDArray, classes: NDArray) -> 
         SVC. Of a linear model of the pixels as they are also its ``weights`` (n_problems, 784) and
         ``intercepts`` (n_problems,), both float64.
     """
-    last: Any = to_sklearn(model)
-    last = last[-1] if isinstance(last, Pipeline) else last
+    whole: Any = to_sklearn(model)
+    last = whole[-1] if isinstance(whole, Pipeline) else whole
     n_estimators = len(getattr(last, "estimators_", [last]))
     intercepts = getattr(last, "intercept_", np.empty(n_estimators))
     answers = {
@@ -168,7 +168,7 @@ def predictions(model: Any, first: NDArray, test: NDArray, classes: NDArray) -> 
         "n_problems": np.array(np.size(intercepts)),
     }
     # The weights of a pipeline are of what the step before them makes of the pixels.
-    is_linear = hasattr(last, "coef_") and last is to_sklearn(model)
+    is_linear = hasattr(last, "coef_") and last is whole
     return answers | ({"weights": last.coef_, "intercepts": intercepts} if is_linear else {})
 
 
@@ -191,8 +191,8 @@ def main(
     """Fit ``stages/models/{model}.py``, with the values of a section of ``params``.
 
     Into the folder ``out``, write ``out_of_fold.npz`` (``scores``, ``folds`` and ``classes``)
-    unless there are no ``folds``; and if ``on_all`` images, ``predictions.npz`` and, if the model
-    is to be saved, ``model.skops``.
+    unless there are no ``folds``; and if ``on_all`` images, ``predictions.npz`` and
+    ``model.skops``.
     """
     # Views: a row of 784 pixels per image.
     X, test = (array.reshape(len(array), -1) for array in map(load, (images, test_images)))
@@ -202,16 +202,14 @@ def main(
         seed = read(params, "cross_validate.shuffle_seed") if folds == "shuffled" else None
         numbers = assign_folds(folds, y, read(params, "cross_validate.n_folds"), seed)
         parts = outside_each(numbers)
-    module = import_module(f"stages.models.{model}")
-    estimator = module.build(X, **read(params, section))
+    estimator = import_module(f"stages.models.{model}").build(X, **read(params, section))
     everything = [np.full(len(y), True)] * on_all
     with workers():
         fitted = fit_each(estimator, X, y, parts + everything, f"fit {out.parent.name} {out.name}")
     if on_all:
         trained = fitted.pop()
         save_group(out / "predictions.npz", **predictions(trained, X[:1], test, classes))
-        if module.SAVED:
-            save_model(out / "model.skops", to_sklearn(trained))
+        save_model(out / "model.skops", to_sklearn(trained))
     if parts:
         scored = out_of_fold_scores(fitted, X, numbers, classes)
         save_group(out / "out_of_fold.npz", scores=scored, folds=numbers, classes=classes)

@@ -5,8 +5,6 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-SAVED = True
-
 
 def build(X: NDArray[Any], n_estimators: int, seed: int) -> RandomForestClassifier:
     """An unfitted :class:`~sklearn.ensemble.RandomForestClassifier`; ``X`` plays no part."""

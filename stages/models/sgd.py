@@ -25,7 +25,6 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-SAVED = True
 MAX_INT = np.iinfo(np.int32).max
 # What SGDClassifier does unless it is told otherwise.
 ALPHA, EPOCHS_WITHOUT_IMPROVEMENT = SGDClassifier().alpha, SGDClassifier().n_iter_no_change

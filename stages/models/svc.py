@@ -32,8 +32,6 @@ from sklearn.svm import SVC
 from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import _ovr_decision_function
 
-# As scikit-learn's own, of MNIST, they take 77 MB and 165 MB.
-SAVED = False
 # Images at once: their products with another image stay in the CPU's first cache.
 BLOCK = 4096
 # Images whose decisions are a task.
@@ -599,6 +597,7 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
         gamma_: The kernel's coefficient.
         support_, support_vectors_, n_support_, dual_coef_, intercept_, n_iter_: scikit-learn's, but
             the support vectors are whole numbers.
+        shape_fit_: The shape of the images that it was fitted on.
     """
 
     def __init__(self, C: float, gamma: float | str) -> None:
@@ -636,7 +635,23 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
         self.dual_coef_ = sign * np.ascontiguousarray(weights[:, rows])
         self.intercept_ = sign * (0.0 - np.array([each.rho for each in solved]))
         self.n_iter_ = np.array([each.n_iter for each in solved])
+        self.shape_fit_ = X.shape
         return self
+
+    def to_sklearn(self) -> SVC:
+        """The fitted model as scikit-learn's own, which loads without this module."""
+        vectors, is_binary = self.support_vectors_.astype(float), len(self.classes_) == 2
+        svc = SVC(C=self.C, gamma=self.gamma)
+        # All that training does not change, of an image of each class.
+        svc.fit(vectors[np.cumsum(self.n_support_) - 1], self.classes_)
+        svc.support_, svc._n_support, svc._num_iter = (
+            of.astype(np.int32) for of in (self.support_, self.n_support_, self.n_iter_)
+        )
+        svc.support_vectors_, svc.n_iter_, svc.shape_fit_ = vectors, svc._num_iter, self.shape_fit_
+        svc._gamma, svc.dual_coef_, svc.intercept_ = self.gamma_, self.dual_coef_, self.intercept_
+        svc._dual_coef_ = -self.dual_coef_ if is_binary else self.dual_coef_
+        svc._intercept_ = -self.intercept_ if is_binary else self.intercept_.copy()
+        return svc
 
     def fit(self, X: NDArray, y: ArrayLike) -> "OneVsOneSVC":
         """Fit on ``X`` (n, n_pixels) and ``y`` (n,), one pair of classes after another."""
@@ -715,6 +730,14 @@ class OneVsRestSVC(OneVsRestClassifier):
         for each, solution in zip(self.estimators_, solved, strict=True):
             each.join([solution])
         return self
+
+    def to_sklearn(self) -> OneVsRestClassifier:
+        """The fitted model as scikit-learn's own, which loads without this module."""
+        model = OneVsRestClassifier(SVC(C=self.estimator.C, gamma=self.estimator.gamma))
+        model.label_binarizer_, model.classes_ = self.label_binarizer_, self.classes_
+        model.estimators_ = [each.to_sklearn() for each in self.estimators_]
+        model.n_features_in_ = model.estimators_[0].n_features_in_
+        return model
 
     def fit(self, X: NDArray, y: ArrayLike) -> "OneVsRestSVC":
         """Fit on ``X`` (n, n_pixels) and ``y`` (n,), one class after another."""

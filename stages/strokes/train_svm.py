@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.svm import SVC
 
 from stages.common.arrays import load, load_set, save_group
 from stages.common.params import read
 from stages.models.saved import save_model
-from stages.models.svc import OneVsOneSVC
 from stages.strokes.extract_features import normalising
 from stages.strokes.svm import (
     Images,
@@ -23,26 +21,6 @@ from stages.strokes.svm import (
     virtual_maps,
     with_copies,
 )
-
-# As much as scikit-learn may take to train such a model again.
-MEGABYTES_OF_CACHE = 500
-
-
-def to_sklearn(svc: OneVsOneSVC, n_images: int) -> SVC:
-    """An SVC fitted on so many images as scikit-learn's own, which loads without this module."""
-    vectors, is_binary = svc.support_vectors_.astype(float), len(svc.classes_) == 2
-    # All that training does not change, of an image of each class.
-    found = SVC(C=svc.C, gamma=svc.gamma, cache_size=MEGABYTES_OF_CACHE)
-    found.fit(vectors[np.cumsum(svc.n_support_) - 1], svc.classes_)
-    found.support_, found._n_support, found._num_iter = (
-        of.astype(np.int32) for of in (svc.support_, svc.n_support_, svc.n_iter_)
-    )
-    found.support_vectors_, found.n_iter_ = vectors, found._num_iter
-    found.shape_fit_ = (n_images, vectors.shape[1])
-    found.dual_coef_, found.intercept_ = svc.dual_coef_, svc.intercept_
-    found._dual_coef_ = -svc.dual_coef_ if is_binary else svc.dual_coef_
-    found._intercept_ = -svc.intercept_ if is_binary else svc.intercept_.copy()
-    return found
 
 
 def drawn(
@@ -92,7 +70,7 @@ def main(params: Path, chosen: Path, train: Path, test: Path, features: Path, ou
     opinion = second_opinion(ranking, queries, images, y, values)
     decided = apply_second_opinion(ranking, opinion, best["weight"])
     found = nearest(queries.features, decided.first, images.features, y, 1)
-    save_model(out / "model.skops", to_sklearn(svcs[0], len(sets[0][1])))
+    save_model(out / "model.skops", svcs[0].to_sklearn())
     how = {name: np.array(values[name]) for name in ("n_nearest", "max_displacement")}
     maps = virtual_maps(normalising(pixels[rows]), best["n_virtual_copies"], values)
     of_support = drawn(svcs[0].support_, pixels[rows], maps)

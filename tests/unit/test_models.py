@@ -251,11 +251,6 @@ def test_the_stage_is_scikit_learn_on_folds_and_on_all(digits: Mnist, stage: Any
             np.testing.assert_array_equal(said, model.predict(test))
 
 
-def test_a_model_that_is_too_large_is_not_saved(stage: Any) -> None:
-    out, _ = stage("svc", "none", True)
-    assert [path.name for path in out.iterdir()] == ["predictions.npz"]
-
-
 def test_scores_do_not_depend_on_how_many_images_are_scored(small: Mnist) -> None:
     X, y = small
     model = linear(X).fit(X, y)

@@ -54,7 +54,7 @@ from stages.strokes.svm import (
     virtual_maps,
     with_copies,
 )
-from stages.strokes.train_svm import MEGABYTES_OF_CACHE, drawn, to_sklearn
+from stages.strokes.train_svm import drawn
 from tests.support import IS_X86, ROOT
 
 IDENTITY = np.array([[[SIDE / 2, 0, 13.5], [0, SIDE / 2, 13.5]]])
@@ -66,7 +66,7 @@ def fit(X: NDArray[np.uint16], y: NDArray, C: float, gamma: float) -> OneVsOneSV
 
 def theirs(X: NDArray[np.uint16], y: NDArray, C: float, gamma: float) -> SVC:
     """scikit-learn's, on features as they are, of length 1,000."""
-    return SVC(C=C, gamma=gamma / 1000**2, cache_size=MEGABYTES_OF_CACHE).fit(X.astype(float), y)
+    return SVC(C=C, gamma=gamma / 1000**2).fit(X.astype(float), y)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_the_saved_svc_is_the_one_that_scikit_learn_fits(
 ) -> None:
     """To the last byte of its file."""
     X, y = some.features[:300], digits[1][:300] % n
-    save_model(tmp_path / "ours.skops", to_sklearn(fit(X, y, 10, 3), len(y)))
+    save_model(tmp_path / "ours.skops", fit(X, y, 10, 3).to_sklearn())
     save_model(tmp_path / "theirs.skops", theirs(X, y, 10, 3))
     assert (tmp_path / "ours.skops").read_bytes() == (tmp_path / "theirs.skops").read_bytes()
 
