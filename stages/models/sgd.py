@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,9 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from stages.common.compiled import compiler
+
+njit = compiler(__file__)
 MAX_INT = np.iinfo(np.int32).max
 # What SGDClassifier does unless it is told otherwise.
 ALPHA, EPOCHS_WITHOUT_IMPROVEMENT = SGDClassifier().alpha, SGDClassifier().n_iter_no_change
@@ -53,7 +56,7 @@ def prefetch(_: Any, X: Any, at: Any) -> Any:
     return types.void(X, types.uint64), generate
 
 
-@njit(nogil=True)
+@njit()
 def shuffle(order: NDArray[np.uint32], seed: int) -> None:
     """Permute ``order`` as ``SequentialDataset.shuffle``: Fisher-Yates by a 32-bit XorShift."""
     bits, mask = np.uint64(seed if seed else 1), np.uint64(0xFFFFFFFF)
@@ -65,7 +68,7 @@ def shuffle(order: NDArray[np.uint32], seed: int) -> None:
         order[i], order[j] = order[j], order[i]
 
 
-@njit(nogil=True, fastmath=ANY_ORDER)
+@njit(fastmath=ANY_ORDER)
 def approximate_dot(weights: NDArray[np.float64], row: NDArray) -> float:
     """The sum of products, in any order."""
     total = 0.0
@@ -74,7 +77,7 @@ def approximate_dot(weights: NDArray[np.float64], row: NDArray) -> float:
     return total
 
 
-@njit(nogil=True, fastmath=ANY_ORDER)
+@njit(fastmath=ANY_ORDER)
 def prepare(
     w: NDArray[np.float64],
     mean: NDArray[np.float64],
@@ -91,13 +94,13 @@ def prepare(
     return subtract, most
 
 
-@njit(nogil=True)
+@njit()
 def margin(n_pixels: int) -> float:
     """How far two sums of so many products may differ, of the largest sum of their magnitudes."""
     return 8 * (n_pixels + 8) * 2.0**-53
 
 
-@njit(nogil=True)
+@njit()
 def squares(w: NDArray[np.float64]) -> float:
     """The sum of squares, one after another."""
     total = 0.0
@@ -106,14 +109,14 @@ def squares(w: NDArray[np.float64]) -> float:
     return total
 
 
-@njit(nogil=True)
+@njit()
 def rate(t: float) -> float:
     """The learning rate of the ``t``-th image, from 1: "optimal"."""
     first = np.sqrt(1.0 / np.sqrt(ALPHA))
     return 1.0 / (ALPHA * (1.0 / (first * ALPHA) + t - 1.0))
 
 
-@njit(nogil=True)
+@njit()
 def penalised(
     objective: float, squared_norm: float, start: float, end: float
 ) -> tuple[float, float]:
@@ -128,7 +131,7 @@ def penalised(
     return objective, squared_norm
 
 
-@njit(nogil=True)
+@njit()
 def fit_hinge(
     X: NDArray,
     y: NDArray[np.float64],
@@ -238,7 +241,7 @@ def fit_hinge(
     return w * wscale, intercept, max_iter
 
 
-@njit(nogil=True)
+@njit()
 def products(
     X: NDArray, mean: NDArray[np.float64], scale: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:

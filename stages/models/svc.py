@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from numba import int32, njit, uint32
+from numba import int32, uint32
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.multiclass import OneVsRestClassifier
@@ -32,6 +32,9 @@ from sklearn.svm import SVC
 from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import _ovr_decision_function
 
+from stages.common.compiled import compiler
+
+njit = compiler(__file__)
 # Images at once: their products with another image stay in the CPU's first cache.
 BLOCK = 4096
 # Images whose decisions are a task.
@@ -63,7 +66,7 @@ HALVES = np.ldexp(1.0, -np.arange(int(LARGEST * PER_UNIT / N) + 2))
 TO_INTEGER = 1.5 * 2.0**52
 
 
-@njit(nogil=True, inline="always")
+@njit(inline="always")
 def exp_minus(z: float) -> float:
     """exp(-z) of z >= 0, off by at most 0.51 units in the last place; beyond 150, exp(-150).
 
@@ -79,7 +82,7 @@ def exp_minus(z: float) -> float:
     return power + power * (LOST[k % uint32(N)] + rest)
 
 
-@njit(nogil=True)
+@njit()
 def kernel_row(
     image: NDArray,
     square: int,
@@ -129,7 +132,7 @@ def kernel_row(
             kernel[k] = exp_minus(gamma * distance)
 
 
-@njit(nogil=True)
+@njit()
 def add_rows(
     images: NDArray,
     squares: NDArray[np.int32],
@@ -204,7 +207,7 @@ class Rows(NamedTuple):
     """(1,), the slot to be used next."""
 
 
-@njit(nogil=True)
+@njit()
 def row_of(
     i: int,
     held: int,
@@ -227,7 +230,7 @@ def row_of(
     return rows.slot[i]
 
 
-@njit(nogil=True)
+@njit()
 def clipped(a: float, b: float, up: float, y_a: float, y_b: float, C: float) -> tuple[float, float]:
     """Two coefficients, the first moved by y_a up, the second by -y_b up, back within 0 and C."""
     new_a, new_b = a + y_a * up, b - y_b * up
@@ -258,7 +261,7 @@ def clipped(a: float, b: float, up: float, y_a: float, y_b: float, C: float) -> 
     return new_a, new_b
 
 
-@njit(nogil=True)
+@njit()
 def take_steps(
     steps: int,
     X: NDArray,
@@ -333,7 +336,7 @@ def take_steps(
     return steps, n_notes, False
 
 
-@njit(nogil=True)
+@njit()
 def sums_of_squares(images: NDArray) -> NDArray[np.int32]:
     """Of the pixels of each image, (n,)."""
     sums = np.zeros(len(images), np.int32)

@@ -1,0 +1,38 @@
+"""What numba compiles is kept for the next process, and never taken for another code's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CODE = """
+from stages.common.compiled import compiler
+
+njit = compiler(__file__)
+VALUE = 1
+
+@njit()
+def answer():
+    return VALUE
+
+print(answer(), answer.stats.cache_hits.total())
+"""
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_compiled_code_is_kept_by_its_content(tmp_path: Path, is_kept: bool) -> None:
+    def run(code: str) -> list[str]:
+        module = tmp_path / "module.py"
+        module.write_text(code)
+        os.utime(module, (0, 0))
+        environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+        environment |= {"NUMBA_CACHE_DIR": str(tmp_path / "kept")} if is_kept else {}
+        return subprocess.check_output(
+            [sys.executable, str(module)], env=environment, text=True
+        ).split()
+
+    assert run(CODE) == ["1", "0"]
+    assert run(CODE) == ["1", str(int(is_kept))]
+    assert run(CODE.replace("VALUE = 1", "VALUE = 2")) == ["2", "0"]
