@@ -29,6 +29,7 @@ import numpy as np
 import skops.io
 from dvc.repo import Repo
 from joblib import cpu_count
+from networkx import topological_sort
 from ruamel.yaml import YAML
 from scipy.ndimage import shift
 from sklearn.ensemble import RandomForestClassifier
@@ -219,7 +220,9 @@ def same_bits(theirs: Any, ours: Any) -> bool:
 def main(stages_alone: bool) -> None:
     """Measure, and print or write the tables."""
     with Repo(str(ROOT)) as repo:
-        commands = {each.name: each.cmd.split() for each in repo.index.stages}
+        # Its edges lead from a stage to those that it depends on.
+        in_order = reversed(list(topological_sort(repo.index.graph)))
+        commands = {each.name: each.cmd.split() for each in in_order}
     rows, bits, theirs = [], [], 0.0
     stages: list[Stage] = []
     # A process starts with the most memory that the one before it has had: so from a small one.
