@@ -43,8 +43,8 @@ def clean_environment() -> None:
     for name in [name for name in os.environ if not KEPT.fullmatch(name)]:
         del os.environ[name]
     os.environ |= dict.fromkeys(THREADS, "1")
-    if os.access(sys.prefix, os.W_OK):
-        # Beside the libraries that compile it.
+    if sys.prefix != sys.base_prefix and os.access(sys.prefix, os.W_OK):
+        # In the virtual environment, beside the libraries that compile it.
         os.environ["NUMBA_CACHE_DIR"] = f"{sys.prefix}/compiled"
     # An empty file, which matplotlib takes before the one in the home folder.
     os.environ["MATPLOTLIBRC"] = os.devnull
