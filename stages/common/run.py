@@ -46,7 +46,10 @@ def is_name(name: str) -> bool:
 def options(main: Callable[..., None], prog: str, words: list[str]) -> dict[str, Any]:
     """The arguments of ``main``, each from an option of its name: ``--train data/train``."""
     parser = ArgumentParser(
-        prog, description=main.__doc__, formatter_class=RawDescriptionHelpFormatter
+        prog,
+        description=main.__doc__,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     for name, kind in main.__annotations__.items():
         if name != "return":

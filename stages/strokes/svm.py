@@ -191,9 +191,9 @@ def deformed(
     least = np.full((n, side, side), np.iinfo(np.int32).max, dtype=np.int32)
     for down in range(2 * max_displacement + 1):
         for right in range(2 * max_displacement + 1):
-            apart = queries - padded[:, :, down : down + side, right : right + side]
-            apart *= apart
-            np.add(apart[:, 0], apart[:, 1], out=framed[:, 1:-1, 1:-1])
+            difference = queries - padded[:, :, down : down + side, right : right + side]
+            difference *= difference
+            np.add(difference[:, 0], difference[:, 1], out=framed[:, 1:-1, 1:-1])
             rows = framed[:, :-2] + framed[:, 1:-1] + framed[:, 2:]
             context = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
             np.minimum(least, context, out=least)
