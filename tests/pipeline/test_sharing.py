@@ -81,24 +81,17 @@ def lines(title: str, file: str = "docs/sharing.md", **replaced: str) -> list[st
     return block.splitlines()
 
 
-def shell(clone: Clone, *commands: str) -> set[str]:
-    """The stages that some lines have run."""
-    clone.install()
-    return ran("".join(clone.run("/bin/sh", "-c", command) for command in commands))
-
-
 class Shared(NamedTuple):
     """Remotes that have been set up by the lines of docs/sharing.md, and pushed to.
 
-    The teacher has computed and pushed an edit, then what is committed.
+    The teacher has computed and pushed an edit, which has made the reports ``edited``, then what is
+    committed. ``student`` has the lines for a clone that pulls, by the kind of remote.
     """
 
     teacher: Clone
     edited: dict[str, bytes]
-    """The teacher's reports after the edit."""
     folder: Path
     student: dict[str, list[str]]
-    """The lines for a clone that pulls, by the kind of remote."""
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +108,7 @@ def shared(clone: Clone, store: str, tmp_path_factory: pytest.TempPathFactory) -
 
     def share() -> None:
         for commands in ([add_folder, push], [*add_s3, push_s3]):
-            shell(teacher, *commands)
+            teacher.shell(*commands)
             teacher.run("git", "checkout", "--quiet", "--", ".dvc")
 
     teacher.edit(**EDIT)
@@ -132,7 +125,7 @@ def shared(clone: Clone, store: str, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize("kind", ["folder", "HTTP", "S3"])
 def test_a_clone_that_pulls_runs_nothing(shared: Shared, tmp_path: Path, kind: str) -> None:
     student = git_clone(shared.teacher, tmp_path / "student's")
-    assert shell(student, *shared.student[kind]) == set()
+    assert ran(student.shell(*shared.student[kind])) == set()
     outs = shared.teacher.outs()
     assert {path: md5(student.folder / path) for path in outs} == outs == student.outs()
     # The setting of the remote alone.
@@ -140,17 +133,12 @@ def test_a_clone_that_pulls_runs_nothing(shared: Shared, tmp_path: Path, kind: s
     # What somebody has computed of an edit; over HTTP, nobody can list it.
     student.edit(**EDIT)
     computed = {"check_params", "fit@binary_forest"} if kind == "HTTP" else set()
-    assert shell(student, shared.student[kind][-1]) == CHEAP | computed
+    assert ran(student.shell(shared.student[kind][-1])) == CHEAP | computed
     assert student.reports() == shared.edited != shared.teacher.reports()
 
 
 def test_without_a_default_remote_nothing_is_asked_for(clone: Clone) -> None:
     assert "pull" not in clone.make("repro")
-
-
-def use(clone: Clone, url: str) -> None:
-    """Set the default remote."""
-    clone.dvc("remote", "add", "--quiet", "--force", "--default", "class", url)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +153,8 @@ def test_without_the_remote_it_is_computed(shared: Shared, url: str) -> None:
     clone, path = shared.teacher, "data/is_target/test.npy"
     clone.cached(clone.outs()[path]).unlink()
     (clone.folder / path).unlink()
-    use(clone, url)
-    assert shell(clone, "make repro") == {"label"}
+    clone.dvc("remote", "add", "--quiet", "--default", "class", url)
+    assert ran(clone.make("repro")) == {"label"}
     clone.undo()
     assert md5(clone.folder / path) == clone.outs()[path]
 
@@ -180,9 +168,9 @@ def test_a_damaged_file_is_computed_where_the_remote_is_verified(
     damaged = remote / "files" / "md5" / name[:2] / name[2:]
     damaged.chmod(0o644)
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"\x02")
-    use(student, str(remote))
-    shell(student, *lines("What comes may be damaged"))
-    assert shell(student, "make repro") == {"label"}
+    student.dvc("remote", "add", "--quiet", "--default", "class", str(remote))
+    student.shell(*lines("What comes may be damaged"))
+    assert ran(student.make("repro")) == {"label"}
     outs = shared.teacher.outs()
     assert {path: md5(student.folder / path) for path in outs} == outs
 
@@ -199,14 +187,12 @@ def test_a_colleague_gets_the_pictures(digits: Mnist, tmp_path: Path) -> None:
     author.dvc("remote", "add", "--default", "class", str(tmp_path / "remote"))
     author.commit("Code and remote")
     *add, pull = lines("Versions of your data", "docs/data.md")
-    author.run("git", "config", "user.name", "Author")
-    author.run("git", "config", "user.email", "author@example.org")
-    shell(author, *add)
+    author.shell(*add)
     author.dvc("repro", "fetch")
     author.commit("Images")
 
     colleague = git_clone(author, tmp_path / "colleague's")
-    shell(colleague, pull)
+    colleague.shell(pull)
     assert colleague.folder.joinpath("data", "pictures", "train").is_dir()
     colleague.dvc("repro", "fetch")
     assert colleague.run("git", "status", "--porcelain") == ""

@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -171,14 +172,19 @@ class Clone:
         """What a command prints in the clone."""
         return self._run(*command).stdout
 
-    def install(self) -> None:
-        """A ``.venv`` that is the environment of the tests."""
-        install(self.folder, python=sys.executable, dvc=f"{Path(sys.executable).parent}/dvc")
-
     def make(self, *arguments: str) -> str:
         """What ``make`` prints, in the environment of the tests."""
-        self.install()
+        install(self.folder, python=sys.executable, dvc=f"{Path(sys.executable).parent}/dvc")
         return self.run("make", "--no-print-directory", *arguments)
+
+    def shell(self, *lines: str) -> str:
+        """What lines of a document print, as their reader types them."""
+        others = {"dvc": lambda *words: self.dvc(*words).stdout, "make": self.make}
+        printed = ""
+        for line in lines:
+            command, *words = shlex.split(line, comments=True)
+            printed += others.get(command, partial(self.run, command))(*words)
+        return printed
 
     def commit(self, message: str) -> None:
         self._run("git", "add", "--all")
