@@ -94,10 +94,8 @@ def test_the_merge_is_what_one_run_makes(
 def code(branches: Clone) -> str:
     """The branch ``code``: other code, the same figures here, and its results."""
     branches.run("git", "checkout", "--quiet", "--force", "-b", "code", "main")
-    path = branches.folder / "stages" / "evaluate" / "evaluate_binary.py"
     before, after = "curve.precision >= precision", "curve.precision >= min(precision, 0.905)"
-    assert path.read_text().count(before) == 1
-    path.write_text(path.read_text().replace(before, after))
+    branches.replace("stages/evaluate/evaluate_binary.py", before, after)
     assert branches.repro() == {"evaluate_binary", "report"}
     assert branches.run("git", "diff", "main", "--", "reports") == ""
     branches.commit("code")
