@@ -117,10 +117,8 @@ def test_code_and_a_parameter_that_have_never_met_are_run(branches: Clone, code:
 BY_LINES = (
     "git merge code",
     "git checkout main && git merge code thresholds",
-    "git merge --strategy=resolve code",
     "git rebase --apply code",
     "git format-patch --stdout main..code | git am",
-    "git diff main code | git apply",
 )
 CHANGED = ("dvc.lock", "params.yaml", "stages/evaluate/evaluate_binary.py")
 OF_REPORT = re.compile("  report:\n(?:    .+\n|  - .+\n)+")

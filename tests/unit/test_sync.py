@@ -57,8 +57,6 @@ def turn(cells: list[Any]) -> None:
 
 
 EDITS: dict[str, Callable[[list[Any]], Any]] = {
-    "add": add,
-    "delete": list.pop,
     "change": lambda cells: cells[1].update(source=f"{cells[1].source}\nchanged = 1"),
     "move": lambda cells: cells.append(cells.pop(1)),
     "turn": turn,
