@@ -22,7 +22,6 @@ from tests.support.clone import Clone
 from tests.support.dag import modules, outs, stages
 from tests.support.waiting import wait_for
 
-THOROUGH = pytest.mark.thorough
 # The stages that send something, and one of each kind.
 SENT = [name for name, stage in stages().items() if "stages/parallel" in modules(stage)]
 ONE_OF_EACH = ["fit@binary_forest", "fit@digits_sgd", "fit@digits_ovr_svc"]
@@ -71,15 +70,10 @@ def processing(client: Client) -> bool:
     return any(client.processing().values())
 
 
-@pytest.mark.parametrize("n_workers", [pytest.param(n, marks=THOROUGH) for n in (1, 3)] + [2])
 def test_the_bytes_are_those_of_threads(
-    start: Callable[..., Any],
-    clone: Clone,
-    tmp_path: Path,
-    n_workers: int,
-    thorough: bool,
+    start: Callable[..., Any], clone: Clone, tmp_path: Path, thorough: bool
 ) -> None:
-    client, names = start(n_workers, OTHER_CODE), SENT if thorough else ONE_OF_EACH
+    client, names = start(3 if thorough else 2, OTHER_CODE), SENT if thorough else ONE_OF_EACH
     paths = {path: name for name in names for path in outs(stages()[name])}
     commands = {name: stages()[name].cmd for name in names}
     for path, name in paths.items():
