@@ -131,7 +131,7 @@ def test_what_is_of_another_stage_is_named(clone: Clone) -> None:
     """What ``split`` uses, held against what ``gallery`` declares: a fault of each kind."""
     assert set(discrepancies(clone, "split", "gallery")) >= {
         "split reads data/mnist/labels.npy undeclared",
-        "split declares data/train/images.npy and does not read it",
+        "split declares stages/data/gallery.py and does not read it",
         "split writes data/test/labels.npy undeclared",
         "split declares reports/pictures/first_digits.png and does not write it",
         "split reads split.n_train of params.yaml undeclared",
