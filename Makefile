@@ -4,9 +4,8 @@
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make compare what differs from BASE (main), as Markdown for a pull request: compare.md
 # make predict which digits IMAGE shows, and why: prediction.png
-# make notebook brings the notebook and its text together, without outputs
 # make lock    pin the newest versions that pyproject.toml allows
-.PHONY: repro test verify check compare predict notebook lock .venv
+.PHONY: repro test verify check compare predict lock .venv
 
 # The one of .venv, unless another is named.
 PYTHON ?= $(shell command -v .venv/bin/python3 || echo python3)
@@ -43,9 +42,6 @@ compare: .venv
 predict: .venv
 	@$(if $(value IMAGE),,$(error name a picture: make predict IMAGE=photo.jpg))
 	@.venv/bin/python -m predict -- '$(subst ','\'',$(value IMAGE))'
-
-notebook: .venv
-	@.venv/bin/python -m notebooks
 
 .venv:
 	@if [ -L .venv ] || [ -f .venv ]; then echo ".venv is a link or a file: remove it, and make builds one of its own" >&2; exit 1; fi

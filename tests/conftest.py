@@ -1,8 +1,6 @@
-"""What all tests have: an option, 5,000 real digits, and what was skipped as the last lines."""
+"""What all tests have: options, their order, and 5,000 real digits."""
 
 import os
-from collections import Counter
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +36,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(slow)
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    """Print last what was skipped, why, and what brings it; a line each reason."""
-    yield
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    # A worker of pytest-xdist has none.
-    if reporter is not None:
-        # Path, line and reason.
-        skipped = (report.longrepr[2] for report in reporter.getreports("skipped"))
-        reasons = Counter(reason.removeprefix("Skipped: ") for reason in skipped)
-        for reason, number in reasons.most_common():
-            reporter.write_line(f"{number} skipped {reason}", yellow=True)
 
 
 @pytest.fixture(scope="session")

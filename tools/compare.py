@@ -1,8 +1,8 @@
 """What differs between a revision and the workspace, as Markdown for a pull request.
 
 ``python -m tools.compare main`` writes ``compare.md``, and its pictures into ``compare_plots/``:
-the tables of ``dvc params diff`` and ``dvc metrics diff``, whose ``--md`` escapes nothing, and what
-``dvc plots diff`` shows in a browser.
+what ``dvc params diff --md`` and ``dvc metrics diff --md`` print, and what ``dvc plots diff`` shows
+in a browser.
 """
 
 import logging
@@ -11,13 +11,14 @@ import shutil
 import sys
 import tempfile
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import vl_convert
+from dvc.compare import show_diff
 from dvc.exceptions import DvcException
 from dvc.render.convert import to_json
 from dvc.render.match import match_defs_renderers
@@ -42,39 +43,13 @@ def check(errors: dict[str, Any], base: str) -> None:
                 raise UserError(f"{base}: {reason}")
 
 
-def code(value: Any) -> str:
-    """``value`` as a code span, which nothing in it can end, in a table too; a dash for none.
-
-    CML parses a report and writes it anew: outside of code, the escape of a pipe would be lost.
-    """
-    if value is None:
-        return "–"
-    # Right after a backslash, the escape of a pipe would itself be escaped.
-    text = " ".join(str(value).split()).replace("\\|", "\\ |").replace("|", "\\|") or " "
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
-
-
-def table(header: list[str], rows: Iterable[list[str]]) -> str:
-    """A Markdown table; its cells are Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def values(found: dict[str, Any], base: str) -> Iterator[str]:
-    """Yield one table, if anything differs, of what DVC's ``diff`` of values returns."""
+def table(found: dict[str, Any], base: str) -> Iterator[str]:
+    """Yield DVC's table, if anything differs, of what its ``diff`` of values returns."""
     check(found.get("errors", {}), base)
-    rows = [
-        [
-            *map(code, (path, key, value["old"], value["new"])),
-            # Of two truth values, DVC's difference is a number too.
-            f"{value['diff']:+.6g}" if "diff" in value and type(value["new"]) is not bool else "",
-        ]
-        for path, keys in sorted(found.get("diff", {}).items())
-        for key, value in sorted(keys.items())
-    ]
-    if rows:
-        yield table(["file", "key", code(base), code(WORKSPACE), "change"], rows)
+    if found.get("diff"):
+        with redirect_stdout(StringIO()) as printed:
+            show_diff(found["diff"], title="Key", markdown=True, a_rev=base, b_rev=WORKSPACE)
+        yield printed.getvalue().strip()
 
 
 def plot(renderer: Any, name: str) -> Iterator[str]:
@@ -99,8 +74,9 @@ def plot(renderer: Any, name: str) -> Iterator[str]:
     for path, content in zip(paths, pictures, strict=True):
         path.write_bytes(content)
     links = [f"![{path.stem}]({path.as_posix()})" for path in paths]
-    yield f"### {code(renderer.name)}"
-    yield links[0] if renderer.TYPE == "vega" else table([*map(code, of)], [links])
+    yield f"### {renderer.name}"
+    # Of two pictures, the base's first.
+    yield "\n".join(links)
 
 
 def main(base: str) -> None:
@@ -115,8 +91,8 @@ def main(base: str) -> None:
     """
     with tempfile.TemporaryDirectory() as folder, Repo() as repo:
         sections = {
-            "Parameters": list(values(repo.params.diff(base, WORKSPACE), base)),
-            "Metrics": list(values(repo.metrics.diff(base, WORKSPACE), base)),
+            "Parameters": list(table(repo.params.diff(base, WORKSPACE), base)),
+            "Metrics": list(table(repo.metrics.diff(base, WORKSPACE), base)),
             "Plots": [],
         }
         # DVC writes there that something was not read, but not what.
@@ -129,7 +105,7 @@ def main(base: str) -> None:
             # Without the number, two names could become one.
             name = f"{number}-{re.sub('[^A-Za-z0-9]+', '-', Path(renderer.name).stem)}"
             sections["Plots"] += plot(renderer, name)
-    blocks = [f"# This branch against {code(base)}"]
+    blocks = [f"# This branch against {base}"]
     for title, section in sections.items():
         blocks += [f"## {title}", *section] * bool(section)
     if len(blocks) == 1:

@@ -1,84 +1,67 @@
 """Make ``.venv`` what ``requirements.txt`` pins, where it is not.
 
-Decided by content, and not by times. While the new one is built, the old one is ``.venv.old``. It
-comes back where the building fails, or, by the next ``make``, where it was killed. Any Python runs
-this that the project takes, with nothing but its standard library.
+Decided by content, and not by times. Any Python runs this that the project takes, with nothing but
+its standard library.
 """
 
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-PINS, VENV, OLD = Path("requirements.txt"), Path(".venv"), Path(".venv.old")
-# Written last, so that what has it is whole.
+PINS, VENV = Path("requirements.txt"), Path(".venv")
+# Of what is not whole, there is none.
 STAMP = VENV / ".installed"
 
 
-def wanted() -> str:
-    """A digest of what decides: the Python, this folder, which a venv's commands name, the pins.
+def wanted() -> list[str]:
+    """Digests of what a venv is made of: all of it, and all but the pins.
 
-    What pyproject.toml asks for is among the pins. Of the project itself, a venv has the path.
+    That is the Python, and this folder, which a venv's commands name. What pyproject.toml asks for
+    is among the pins. Of the project itself, a venv has the path.
     """
-    decides = f"{sys.version_info[:2]}".encode(), os.fsencode(Path.cwd()), PINS.read_bytes()
-    return hashlib.sha256(b"\n".join(decides)).hexdigest()
+    place = [f"{sys.version_info[:2]}".encode(), os.fsencode(Path.cwd())]
+    parts = ([*place, PINS.read_bytes()], place)
+    return [hashlib.sha256(b"\n".join(part)).hexdigest() for part in parts]
 
 
-def stamp() -> str:
-    """The digest of what ``.venv`` was made of; empty where it is not whole, or not ours."""
-    return STAMP.read_text(encoding="ascii") if STAMP.is_file() else ""
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder that may be missing."""
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
-def put_back() -> None:
-    """Remove what has been built, and put the old one in its place, if there was one."""
-    STAMP.unlink(missing_ok=True)
-    remove(VENV)
-    if OLD.exists():
-        OLD.rename(VENV)
-
-
-def build(lock: int) -> None:
-    """Build ``.venv``; the lock is kept until the last of its processes ends."""
+def build(lock: int, anew: bool) -> None:
+    """Build ``.venv``, or bring it up to date; the lock is kept until the last process ends."""
     major, minor, *_ = sys.version_info
     pip = [f"{VENV}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for command in (
-        # This one may be the old venv's.
-        [f"{sys.base_prefix}/bin/python{major}.{minor}", "-m", "venv", str(VENV)],
+    commands = [
         [*pip, "--require-hashes", "--requirement", str(PINS)],
         [*pip, "--no-deps", "--no-build-isolation", "--editable", "."],
-    ):
+    ]
+    if anew:
+        # This one may be the old venv's.
+        python = f"{sys.base_prefix}/bin/python{major}.{minor}"
+        commands.insert(0, [python, "-m", "venv", "--clear", str(VENV)])
+    for command in commands:
         subprocess.run(command, check=True, pass_fds=[lock])
 
 
 def main() -> bool:
-    """Build it, if it is to be built, which is returned; where that fails all is as it was."""
+    """Build it, if it is to be built, which is returned."""
     # NFS locks only a file that may be written.
     with PINS.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if OLD.exists() and not stamp():
-            put_back()
-        remove(OLD)
-        if stamp() == wanted():
+        found = STAMP.read_text(encoding="ascii").split() if STAMP.is_file() else []
+        if found[:1] == wanted()[:1]:
             return False
         print("make: .venv is made of requirements.txt", flush=True)
-        if VENV.exists():
-            VENV.rename(OLD)
+        STAMP.unlink(missing_ok=True)
+        in_place = found[1:] == wanted()[1:]
         try:
-            build(file.fileno())
-            STAMP.write_text(wanted(), encoding="ascii")
-        except (subprocess.CalledProcessError, OSError, KeyboardInterrupt):
-            put_back()
-            sys.exit("requirements.txt could not be installed: .venv is as it was")
-        remove(OLD)
+            build(file.fileno(), anew=not in_place)
+        except subprocess.CalledProcessError:
+            if in_place:
+                # Pip changes nothing before it has all, and undoes what fails.
+                STAMP.write_text("\n".join(found), encoding="ascii")
+            sys.exit("requirements.txt could not be installed")
+        STAMP.write_text("\n".join(wanted()), encoding="ascii")
     return True
 
 

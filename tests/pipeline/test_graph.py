@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from dvc.stage import PipelineStage
+from networkx import DiGraph, descendants
 from ruamel.yaml import YAML
 
 from stages.common.guard import LIBRARY_OF
 from tests.support import ROOT
-from tests.support.dag import NAMES, code, declared, edges, modules, outs, plots, stages
+from tests.support.dag import NAMES, code, edges, modules, outs, plots, stages
 
 MAX_CODE_DEPENDENCIES = 7
 
@@ -54,10 +54,6 @@ def test_every_library_that_makes_bytes_is_pinned_for_the_stages() -> None:
     assert set(pinned) == set(LIBRARY_OF.values())
 
 
-def words(stage: PipelineStage) -> list[str]:
-    return stage.cmd.split()
-
-
 def within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
@@ -76,9 +72,10 @@ def test_the_package_holds_no_code() -> None:
 def test_code_dependencies_are_the_imports_and_few(name: str) -> None:
     """And of folders, what all share: another way to write a report fits and searches nothing."""
     stage = stages()[name]
-    entry = ["common.run", words(stage)[3]]
-    if words(stage)[3] == "models.fit":
-        entry.append(f"models.{words(stage)[words(stage).index('--model') + 1]}")
+    _, _, _, module, *options = stage.cmd.split()
+    entry = ["common.run", module]
+    if module == "models.fit":
+        entry.append(f"models.{options[options.index('--model') + 1]}")
     paths = (ROOT / "stages" / f"{module.replace('.', '/')}.py" for module in entry)
     needed = {str(path.relative_to(ROOT)) for path in set().union(*map(imported, paths))}
     assert [path for path in needed if not any(within(path, dep) for dep in modules(stage))] == []
@@ -93,23 +90,6 @@ def test_code_dependencies_are_the_imports_and_few(name: str) -> None:
     assert folders <= ({"stages"} if name == "report" else shared)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_command_names_the_declared_paths(name: str) -> None:
-    stage = stages()[name]
-    named = {word for word in words(stage) if "/" in word}
-    data = declared(stage) - modules(stage)
-    written = outs(stage)
-    # Of a folder, a command may name it and declare files below it, or the other way round.
-    for path in written:
-        assert any(within(path, word) for word in named), path
-    for path in named:
-        declared_paths = declared(stage) | written
-        assert any(within(path, dep) or within(dep, path) for dep in declared_paths), path
-    # Which a command need not name: the tokens of the checks.
-    for dep in data - {"data/params.checked", "data/data.checked"}:
-        assert any(within(dep, word) for word in words(stage)), dep
-
-
 @pytest.mark.parametrize(
     ("check", "before"),
     # Vega depends on no parameter.
@@ -119,17 +99,8 @@ def test_the_command_names_the_declared_paths(name: str) -> None:
     ],
 )
 def test_every_other_stage_comes_after_the_checks(check: str, before: set[str]) -> None:
-    parents: dict[str, set[str]] = {}
-    for stage, dependency in edges():
-        parents.setdefault(stage, set()).add(dependency)
-    reached: set[str] = set()
-    todo = [check]
-    while todo:
-        known = todo.pop()
-        found = {stage for stage, deps in parents.items() if known in deps} - reached
-        reached |= found
-        todo += found
-    assert sorted(reached) == [name for name in NAMES if name not in before]
+    after = descendants(DiGraph((dependency, stage) for stage, dependency in edges()), check)
+    assert sorted(after) == [name for name in NAMES if name not in before]
 
 
 def test_dvc_lock_is_of_these_stages() -> None:

@@ -2,22 +2,22 @@
 
 import ast
 import sys
+from copy import deepcopy
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
 
-from notebooks.__main__ import NOTEBOOKS, stripped
 from stages.report.results import tree, value
 from tests.support import ROOT
 from tests.support.clone import Clone
 
-CHAPTER_3 = ROOT / "notebooks" / "chapter_3.ipynb"
+CHAPTER_3 = nbformat.read(ROOT / "notebooks" / "chapter_3.ipynb", 4)
 # What the reports have, and what the notebook has computed after all of its cells.
 FIGURES = {
     "binary.sgd.accuracy.fold_1": "sgd_accuracy['fold_1']",
@@ -60,30 +60,24 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(cells: list[NotebookNode], folder: Path, last: str = "") -> list[NotebookNode]:
     """The outputs of all cells, and of a ``last`` one, run in ``folder``."""
-    notebook = jupytext.reads(last, fmt="py:percent")
-    notebook.cells[:0] = cells
+    notebook = new_notebook(cells=deepcopy([*cells, new_code_cell(last)]))
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(notebook, kernel_name="python3", resources=resources, timeout=60).execute()
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_its_text_with_nothing_run(path: Path) -> None:
-    """If this fails: make notebook."""
-    text = path.with_suffix(".py").read_text(encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == stripped(text)
-    notebook = jupytext.read(path)
-    nbformat.validate(notebook)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+def test_it_has_no_outputs() -> None:
+    nbformat.validate(CHAPTER_3)
+    code = [cell for cell in CHAPTER_3.cells if cell.cell_type == "code"]
     assert [cell for cell in code if cell.outputs or cell.execution_count is not None] == []
-    ids = [cell.id for cell in notebook.cells]
+    ids = [cell.id for cell in CHAPTER_3.cells]
     assert len(set(ids)) == len(ids) > 10
 
 
 def test_it_computes_what_the_reports_have(clone: Clone) -> None:
     folder, measured = clone.folder / "notebooks", tree(clone.folder / "data" / "metrics")
     asked = f"[{', '.join(FIGURES.values())}]"
-    *outputs, computed = run(jupytext.read(CHAPTER_3).cells, folder, asked)
+    *outputs, computed = run(CHAPTER_3.cells, folder, asked)
     reported = [value(measured, key) for key in FIGURES]
     assert ast.literal_eval(computed.data["text/plain"]) == pytest.approx(reported, abs=1e-9)
     # No warning, no progress.
@@ -92,12 +86,11 @@ def test_it_computes_what_the_reports_have(clone: Clone) -> None:
 
 
 def test_it_runs_in_the_root_too_with_the_stages_there(clone: Clone) -> None:
-    cells = jupytext.read(CHAPTER_3).cells[:3]
-    (file,) = run(cells, clone.folder, "import stages; stages.__file__")
+    (file,) = run(CHAPTER_3.cells[:3], clone.folder, "import stages; stages.__file__")
     assert Path(ast.literal_eval(file.data["text/plain"])).parent == clone.folder / "stages"
 
 
 def test_without_data_its_first_cell_says_what_to_do(tmp_path: Path) -> None:
     made = Clone.of(ROOT, tmp_path / "clone", tmp_path)
     with pytest.raises(CellExecutionError, match=r"run `dvc repro` \(or `dvc pull`\) first"):
-        run(jupytext.read(CHAPTER_3).cells[:2], made.folder / "notebooks")
+        run(CHAPTER_3.cells[:2], made.folder / "notebooks")

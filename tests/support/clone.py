@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -65,13 +66,13 @@ class Clone:
     def of(cls, source: Path, folder: Path, trace: Path) -> "Clone":
         """A copy of what git tracks, or would; nothing has run."""
         made = cls(folder, trace)
-        listed = made._run("git", "ls-files", "-co", "--exclude-standard", folder=source).stdout
+        (folder / "reports").mkdir(parents=True)
+        listed = made.run("git", "-C", str(source), "ls-files", "-co", "--exclude-standard")
         for name in listed.splitlines():
             if (source / name).is_file() and not name.startswith("reports/") and name != "dvc.lock":
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source / name, folder / name)
-        (folder / "reports").mkdir(parents=True, exist_ok=True)
-        made._run("git", "init", "--quiet", "--initial-branch=main")
+        made.run("git", "init", "--quiet", "--initial-branch=main")
         return made
 
     @property
@@ -89,17 +90,16 @@ class Clone:
             **self.variables,
         }
 
-    def _run(
-        self, *command: str, folder: Path | None = None, check: bool = True
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str) -> str:
+        """What a command prints in the clone."""
         return subprocess.run(
             command,
-            cwd=folder or self.folder,
+            cwd=self.folder,
             env=self.environment,
-            check=check,
+            check=True,
             capture_output=True,
             text=True,
-        )
+        ).stdout
 
     def dvc(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         process = dvc_server()
@@ -128,6 +128,12 @@ class Clone:
                 section = section[parent]
             section[last] = value
         yaml.dump(params, path)
+
+    def replace(self, file: str, before: str, after: str) -> None:
+        """Replace a text of a file, where it comes first."""
+        text = (self.folder / file).read_text()
+        assert before in text
+        (self.folder / file).write_text(text.replace(before, after, 1))
 
     def popen(self, *command: str, **variables: str) -> subprocess.Popen[str]:
         """A command in a process group of its own, as a terminal starts it."""
@@ -167,31 +173,32 @@ class Clone:
         """The stages that ran."""
         return ran(self.dvc("repro").stdout)
 
-    def run(self, *command: str) -> str:
-        """What a command prints in the clone."""
-        return self._run(*command).stdout
-
-    def install(self) -> None:
-        """A ``.venv`` that is the environment of the tests."""
-        install(self.folder, python=sys.executable, dvc=f"{Path(sys.executable).parent}/dvc")
-
     def make(self, *arguments: str) -> str:
         """What ``make`` prints, in the environment of the tests."""
-        self.install()
+        install(self.folder, python=sys.executable, dvc=f"{Path(sys.executable).parent}/dvc")
         return self.run("make", "--no-print-directory", *arguments)
 
+    def shell(self, *lines: str) -> str:
+        """What lines of a document print, as their reader types them."""
+        others = {"dvc": lambda *words: self.dvc(*words).stdout, "make": self.make}
+        printed = ""
+        for line in lines:
+            command, *words = shlex.split(line, comments=True)
+            printed += others.get(command, partial(self.run, command))(*words)
+        return printed
+
     def commit(self, message: str) -> None:
-        self._run("git", "add", "--all")
-        self._run("git", "commit", "--quiet", "--message", message)
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
 
     def undo(self) -> None:
         """Everything as committed, and the data that DVC has of it."""
-        self._run("git", "checkout", "--quiet", "--", ".")
+        self.run("git", "checkout", "--quiet", "--", ".")
         self.dvc("checkout")
 
     def undo_edits(self) -> None:
         """Everything as committed but what DVC has written."""
-        self._run("git", "checkout", "--quiet", "--", ".", ":!dvc.lock", ":!reports")
+        self.run("git", "checkout", "--quiet", "--", ".", ":!dvc.lock", ":!reports")
 
     def copy_stages(self, folder: Path) -> Callable[..., Any]:
         """Copy what the stages need to ``folder``; a function that runs them all, without DVC.

@@ -1,11 +1,9 @@
 """Why a test is skipped: it takes more than git, Python and a few minutes."""
 
-PREFIX = "for want of "
-
 
 def want(what: str, command: str) -> str:
     """The reason of a skip: what is missing, and the one command that brings it."""
-    return f"{PREFIX}{what}: {command}"
+    return f"for want of {what}: {command}"
 
 
 def want_program(name: str, package: str | None = None) -> str:

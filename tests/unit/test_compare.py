@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,19 +27,18 @@ DVC_YAML = """
 stages:
   make:
     cmd: "true"
-    params: [a, "b|c"]
+    params: [a, b]
     metrics: [m.json: {cache: false}]
     plots: [c.csv: {cache: false}, same.csv: {cache: false}]
 plots: [p.png, same.png]
 """
 FILES = {
     "dvc.yaml": DVC_YAML,
-    "params.yaml": "a: 1\nb|c: '<b>'",
+    "params.yaml": "a: 1\nb: [1, two]",
     "m.json": '{"m": 1, "t": true, "same": 2}',
     "c.csv": "x,y\n1,2\n",
     "same.csv": "x,y\n1,2\n",
 }
-ODD = r"| *a* <b> `q` ``\| [x](y) &lt; \\"
 
 
 def git(*command: str) -> None:
@@ -94,31 +93,30 @@ def sections() -> dict[str, list[list[str]]]:
 
 
 def test_what_differs_is_there_and_nothing_else() -> None:
-    Path("params.yaml").write_text(f"a: 2.5\nb|c: '{ODD}'")
+    Path("params.yaml").write_text("a: 2.5\nb: [2, three]")
     Path("m.json").write_text('{"m": 3, "t": false, "same": 2}')
     Path("c.csv").write_text("x,y\n1,3\n")
     old = Path("p.png").read_bytes()
     Image.new("L", (9, 9), 255).save("p.png")
     main("main")
     found = sections()
-    header = ["file", "key", "main", "workspace", "change"]
+    header = ["Path", "Key", "main", "workspace", "Change"]
     of_chart, of_picture = found.pop("c.csv"), found.pop("p.png")
     assert found == {
         "This branch against main": [],
         "Parameters": [
             header,
-            ["params.yaml", "a", "1", "2.5", "+1.5"],
-            ["params.yaml", "b|c", "<b>", ODD.replace("\\|", "\\ |"), ""],
+            ["params.yaml", "a", "1", "2.5", "1.5"],
+            ["params.yaml", "b", "[1, 'two']", "[2, 'three']", "-"],
         ],
         "Metrics": [
             header,
-            ["m.json", "m", "1", "3", "+2"],
-            ["m.json", "t", "True", "False", ""],
+            ["m.json", "m", "1", "3", "2"],
+            ["m.json", "t", "True", "False", "-1"],
         ],
         "Plots": [],
     }
-    assert of_picture[0] == ["main", "workspace"]
-    files = [Path(name) for name in of_picture[1]]
+    files = [Path(name) for name in of_picture[0] if name]
     assert [file.read_bytes() for file in files] == [old, Path("p.png").read_bytes()]
     ((chart,),) = of_chart
     # Nothing else is there, and it is on white.
@@ -133,25 +131,13 @@ def test_where_nothing_differs_it_says_so() -> None:
     assert not Path("compare_plots").exists()
 
 
-def broken(path: Path) -> None:
-    path.write_bytes(b'\xff{"')
-
-
-def conflict(path: Path) -> None:
-    path.write_text("<<<<<<< HEAD")
-
-
-BREAKS = [(name, broken) for name in (*FILES, "dvc.lock") if name != "same.csv"]
-BREAKS += [(name, conflict) for name in ("dvc.yaml", "params.yaml", "m.json", "dvc.lock")]
-
-
-@pytest.mark.parametrize(("name", "harm"), BREAKS)
+@pytest.mark.parametrize("name", [*FILES.keys() - {"same.csv"}, "dvc.lock"])
 @pytest.mark.parametrize("where", ["base", "workspace"])
 def test_what_cannot_be_read_is_told(
-    where: str, name: str, harm: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
+    where: str, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     git("checkout", "--quiet", "-b", "bad")
-    harm(Path(name))
+    Path(name).write_bytes(b'\xff{"')
     if where == "base":
         git("commit", "--all", "--message", "Broken")
         git("checkout", "--quiet", "main")
@@ -165,14 +151,14 @@ def test_what_cannot_be_read_is_told(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("name", ["params.yaml", "m.json", "c.csv", "p.png"])
-def test_what_the_base_has_not_counts_as_none(name: str) -> None:
+def test_what_the_base_has_not_counts_as_none() -> None:
+    names = ("params.yaml", "m.json", "c.csv", "p.png")
     git("checkout", "--quiet", "-b", "less")
-    git("rm", "--force", name)
+    git("rm", "--force", *names)
     git("commit", "--all", "--message", "Less")
     git("checkout", "--quiet", "main")
     main("less")
-    assert name in Path("compare.md").read_text()
+    assert [name for name in names if name not in Path("compare.md").read_text()] == []
 
 
 def test_a_revision_that_is_none_is_told() -> None:
@@ -186,9 +172,9 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(call, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("branch", ["""a$b,$$,it's,"a;b",`id`,$(HOME)""", "`touch${IFS}run`"])
-def test_a_branch_may_have_any_name(branch: str) -> None:
+def test_a_branch_may_have_any_name() -> None:
     """Neither make nor the shell reads it."""
+    branch = """a$b,$$,it's,"a;b",$(HOME),$(touch${IFS}run)"""
     git("branch", branch)
     done = make("compare", f"BASE={branch}")
     assert done.returncode == 0, done.stderr
