@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 
 from stages.common.compiled import compiler
 
-njit = compiler(__file__)
+njit = compiler()
 MAX_INT = np.iinfo(np.int32).max
 # What SGDClassifier does unless it is told otherwise.
 ALPHA, EPOCHS_WITHOUT_IMPROVEMENT = SGDClassifier().alpha, SGDClassifier().n_iter_no_change

@@ -34,7 +34,7 @@ from sklearn.utils.multiclass import _ovr_decision_function
 
 from stages.common.compiled import compiler
 
-njit = compiler(__file__)
+njit = compiler()
 # Images at once: their products with another image stay in the CPU's first cache.
 BLOCK = 4096
 # Images whose decisions are a task.
