@@ -10,7 +10,7 @@ import pytest
 CODE = """
 from stages.common.compiled import compiler
 
-njit = compiler(__file__)
+njit = compiler()
 VALUE = 1
 
 @njit()
@@ -23,10 +23,11 @@ print(answer(), answer.stats.cache_hits.total())
 
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_compiled_code_is_kept_by_its_content(tmp_path: Path, is_kept: bool) -> None:
-    def run(code: str) -> list[str]:
-        module = tmp_path / "module.py"
+    def run(code: str, folder: str = "here") -> list[str]:
+        module = tmp_path / folder / "module.py"
+        module.parent.mkdir(exist_ok=True)
         module.write_text(code)
-        os.utime(module, (0, 0))
+        os.utime(module, (0, len(folder)))
         environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
         environment |= {"NUMBA_CACHE_DIR": str(tmp_path / "kept")} if is_kept else {}
         return subprocess.check_output(
@@ -35,4 +36,6 @@ def test_compiled_code_is_kept_by_its_content(tmp_path: Path, is_kept: bool) -> 
 
     assert run(CODE) == ["1", "0"]
     assert run(CODE) == ["1", str(int(is_kept))]
+    # Also of another clone.
+    assert run(CODE, "elsewhere") == ["1", str(int(is_kept))]
     assert run(CODE.replace("VALUE = 1", "VALUE = 2")) == ["2", "0"]
