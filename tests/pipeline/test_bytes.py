@@ -32,6 +32,7 @@ WIDEST = "SkylakeX" if CPU.exists() and "avx512f" in CPU.read_text() else "Haswe
 CPU_SETTINGS = (
     "OPENBLAS_CORETYPE",
     "NPY_DISABLE_CPU_FEATURES",
+    "GLIBC_TUNABLES",
     "NUMBA_CPU_NAME",
     "NUMBA_CPU_FEATURES",
 )
@@ -64,6 +65,8 @@ MACHINES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
             "OMP_NUM_THREADS": "4",
             "OPENBLAS_CORETYPE": "Nehalem",
             "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+            # Also for the C library's exp, which is another one then.
+            "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX",
             "NUMBA_CPU_NAME": "nehalem",
             "NUMBA_CPU_FEATURES": "",
             "LC_ALL": "C",
