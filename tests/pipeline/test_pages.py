@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skops.io
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
 from stages.common.arrays import load, load_group, load_set
@@ -341,12 +340,10 @@ def scores(opened: Opened) -> list[float]:
 @pytest.fixture(scope="module")
 def theirs(clone: Clone) -> Any:
     """What scikit-learn's own classifiers say of an image: ten scores, and the detector's."""
-    images, y = load_set(clone.folder / "data" / "train")
-    X = images.reshape(len(images), -1).astype(np.float64)
-    models = []
-    for labels in (y, y == 5):
-        with pytest.warns(ConvergenceWarning):
-            models.append(SGDClassifier(max_iter=20, random_state=42).fit(X, labels))
+    models = [
+        skops.io.load(clone.folder / "data" / "models" / name / "sgd" / "model.skops")
+        for name in ("digits", "binary")
+    ]
     return lambda image: [
         score for model in models for score in np.ravel(model.decision_function([image.ravel()]))
     ]

@@ -167,28 +167,36 @@ def test_features_have_one_length_and_a_blank_image_none(digits: Mnist) -> None:
     np.testing.assert_array_equal(found[590:], features(images[590:], normalising(images[590:])))
 
 
-@pytest.mark.parametrize("known", [[3, 5], [0, 4, 9], list(range(10))])
-def test_the_answers_are_the_svcs(some: Images, digits: Mnist, known: list[int]) -> None:
-    rows = np.flatnonzero(np.isin(digits[1][:1200], known))
-    X, y, n = some.features[rows], digits[1][rows] * np.uint8(25), len(known)
-    few = 10 * n
-    ranking = ranked(as_integers(fit(X[:few], y[:few], C=10, gamma=3)), X[few:])
-    svc = theirs(X[:few], y[:few], C=10, gamma=3)
-    pairs = svc.set_params(decision_function_shape="ovo").decision_function(X[few:])
-    pairs = -pairs[:, None] if n == 2 else pairs
+def expected_ranking(pairs: NDArray[np.float64], classes: NDArray) -> Ranking:
+    """By votes, then by how clear they are, then the lower class, from decisions (m, n_pairs)."""
+    n = len(classes)
     wins = np.zeros((len(pairs), n, n))
     wins[:, *np.triu_indices(n, 1)] = pairs
     wins -= wins.swapaxes(1, 2)
     votes, clearness = (wins > 0).sum(axis=2), wins.clip(-1, 1).sum(axis=2)
-    second, first = np.lexsort((clearness, votes), axis=1)[:, -2:].T
-    np.testing.assert_array_equal(ranking.first, svc.classes_[first])
-    np.testing.assert_array_equal(ranking.second, svc.classes_[second])
-    margin = wins[np.arange(len(wins)), first, second]
-    np.testing.assert_allclose(ranking.margin, margin, atol=2e-3)
-    untied = np.sum(votes == votes.max(axis=1, keepdims=True), axis=1) == 1
-    np.testing.assert_array_equal(ranking.first[untied], svc.predict(X[few:])[untied])
-    # Of many classes, it is the votes that decide.
-    assert n < 10 or (first != clearness.argmax(axis=1)).any()
+    first, second = np.array(
+        [
+            sorted(range(n), key=lambda i: (-vote[i], -clear[i], i))[:2]
+            for vote, clear in zip(votes, clearness, strict=True)
+        ]
+    ).T
+    return Ranking(classes[first], classes[second], wins[np.arange(len(wins)), first, second])
+
+
+@pytest.mark.parametrize("known", [[3, 5], [0, 4, 9], list(range(10))])
+def test_the_answers_are_the_svcs(some: Images, digits: Mnist, known: list[int]) -> None:
+    rows = np.flatnonzero(np.isin(digits[1][:1200], known))
+    X, y, few = some.features[rows], digits[1][rows] * np.uint8(25), 10 * len(known)
+    ranking = ranked(as_integers(fit(X[:few], y[:few], C=10, gamma=3)), X[few:])
+    svc = theirs(X[:few], y[:few], C=10, gamma=3)
+    answers = svc.predict(X[few:])
+    pairs = svc.set_params(decision_function_shape="ovo").decision_function(X[few:])
+    expected = expected_ranking(-pairs[:, None] if len(known) == 2 else pairs, svc.classes_)
+    np.testing.assert_array_equal(ranking.first, expected.first)
+    np.testing.assert_array_equal(ranking.second, expected.second)
+    np.testing.assert_allclose(ranking.margin, expected.margin, atol=2e-3)
+    # Ties are decided otherwise.
+    assert np.mean(ranking.first == answers) > 0.97
 
 
 @pytest.mark.skipif(not IS_X86, reason="for want of x86-64: elsewhere libsvm rounds otherwise")
@@ -207,24 +215,18 @@ def test_the_saved_svc_is_the_one_that_scikit_learn_fits(
 def test_votes_decide_then_how_clear_they_are_then_the_lower_class(n: int) -> None:
     """Of pairs drawn at random: what no image decides, the intercepts do."""
     random, classes = np.random.RandomState(n), np.arange(n) * 3
-    for _ in range(60):
-        pairs = random.choice([-3, -1, -1 / 64, -1 / 64, 1 / 64, 1 / 64, 1, 3], n * (n - 1) // 2)
+    levels = [-3, -1, -1 / 64, -1 / 64, 1 / 64, 1 / 64, 1, 3]
+    for pairs in random.choice(levels, (60, 1, n * (n - 1) // 2)):
         learned = {
             "support": np.zeros((n, 1), np.uint16),
             "n_support": np.ones(n, int),
             "coefficients": np.zeros((n, n - 1), np.int32),
-            "intercepts": (pairs * KERNEL * COEFFICIENT).astype(np.int64),
+            "intercepts": (pairs[0] * KERNEL * COEFFICIENT).astype(np.int64),
             "classes": classes,
             "gamma": np.array(1.0),
         }
-        ranking = ranked(learned, np.zeros((1, 1), np.uint16))
-        wins = np.zeros((n, n))
-        wins[np.triu_indices(n, 1)] = pairs
-        wins -= wins.T
-        votes, clearness = (wins > 0).sum(axis=1), wins.clip(-1, 1).sum(axis=1)
-        first, second, *_ = sorted(range(n), key=lambda i: (-votes[i], -clearness[i], i))
-        assert [int(of[0]) for of in ranking[:2]] == [classes[first], classes[second]]
-        assert ranking.margin[0] == wins[first, second]
+        found = ranked(learned, np.zeros((1, 1), np.uint16))
+        np.testing.assert_array_equal(found, expected_ranking(pairs, classes))
 
 
 @pytest.mark.parametrize("C", [0.1, 1000])
@@ -349,21 +351,11 @@ def test_the_machine_with_the_fewest_errors_is_chosen(digits: Mnist, tmp_path: P
     n, n_folds = 150, 3
     pixels, y = digits[0][:n], digits[1][:n]
     train = Images(pixels, features(pixels, normalising(pixels)))
-    values: dict[str, Any] = {
-        "gamma": [30, 1],
-        "n_virtual_copies": [1, 0],
-        "weight": [0, 1e-9, 50],
-        "C": 10,
-        "jitter": 0.1,
-        "seed": 0,
-        "n_nearest": 2,
-        "max_displacement": 0,
-    }
+    values: dict[str, Any] = {"gamma": [30, 1], "n_virtual_copies": [1, 0], "weight": [0, 1e-9, 50]}
+    candidates = list(product(*values.values()))
+    values |= {"C": 10, "jitter": 0.1, "seed": 0, "n_nearest": 2, "max_displacement": 0}
     splits = list(StratifiedKFold(n_folds).split(y, y))
-    wrong = dict.fromkeys(
-        product(*(values[name] for name in ("gamma", "n_virtual_copies", "weight"))), 0
-    )
-    support = {}
+    wrong, support = dict.fromkeys(candidates, 0), {}
     for gamma in values["gamma"]:
         alone = [
             rows[theirs(train.features[rows], y[rows], 10, gamma).support_] for _, rows in splits
@@ -383,8 +375,7 @@ def test_the_machine_with_the_fewest_errors_is_chosen(digits: Mnist, tmp_path: P
     best = min(wrong, key=wrong.__getitem__)
     # The first of several, and not the first of all.
     assert errors.count(min(errors)) > 1
-    assert errors[0] > min(errors)
-    assert best[0] != values["gamma"][0]
+    assert best[0] != candidates[0][0]
     save_set(tmp_path / "train", train.pixels, y)
     save(tmp_path / "train.npy", train.features)
     YAML().dump(

@@ -4,6 +4,7 @@ import hashlib
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,26 +72,19 @@ def test_an_svc_is_scikit_learns_bit_for_bit(
 
 
 @pytest.mark.parametrize(
-    ("n", "noise", "factor", "C", "tolerance", "seed", "sees"),
+    ("case", "sees"),
     [
-        *((300, 0.2, 0.1, 100, 1e-3, seed, "some are sure to stay") for seed in range(3)),
-        *((600, 0.1, 0.5, 10, 1e-5, seed, "some are sure to stay") for seed in range(3)),
-        *((1500, 0.05, 0.01, 100, 1e-3, seed, "some are sure to stay") for seed in (5, 6)),
-        (2500, 0.0, 5.0, 0.001, 1e-3, 0, "no coefficient is free"),
-        (2500, 0.5, 0.05, 0.1, 1e-5, 2, "not optimal after all"),
+        *(((300, 0.2, 0.1, 100, 1e-3, seed), "some are sure to stay") for seed in range(3)),
+        *(((600, 0.1, 0.5, 10, 1e-5, seed), "some are sure to stay") for seed in range(3)),
+        *(((1500, 0.05, 0.01, 100, 1e-3, seed), "some are sure to stay") for seed in (5, 6)),
+        ((2500, 0.0, 5.0, 0.001, 1e-3, 0), "no coefficient is free"),
+        ((2500, 0.5, 0.05, 0.1, 1e-5, 2), "not optimal after all"),
     ],
 )
 def test_what_is_set_aside_is_taken_up_again_as_by_libsvm(
-    digits: Mnist,
-    n: int,
-    noise: float,
-    factor: float,
-    C: float,
-    tolerance: float,
-    seed: int,
-    sees: str,
-    monkeypatch: pytest.MonkeyPatch,
+    digits: Mnist, case: tuple[Any, ...], sees: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    n, noise, factor, C, tolerance, seed = case
     seen: set[str] = set()
     compute, is_optimal = Problem.compute, Problem.is_optimal
 
@@ -174,11 +168,10 @@ def test_the_same_bits_on_any_machine(digits: Mnist) -> None:
 
 def test_fractions_are_refused(digits: Mnist) -> None:
     X, y = digits[0][:50], digits[1][:50]
-    ours = OneVsOneSVC(1.0, "scale")
-    with pytest.raises(TypeError, match="not float64"):
-        ours.fit(X / 255, y)
-    with pytest.raises(TypeError, match="not float64"):
-        ours.fit(X, y).predict(X / 255)
+    ours = OneVsOneSVC(1.0, "scale").fit(X, y)
+    for refused in (lambda: ours.fit(X / 255, y), lambda: ours.predict(X / 255)):
+        with pytest.raises(TypeError, match="not float64"):
+            refused()
 
 
 def test_gamma_is_scikit_learns_but_for_rounding(digits: Mnist) -> None:
@@ -214,10 +207,7 @@ def test_the_kernel_is_right_to_the_last_place() -> None:
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
 @pytest.mark.parametrize("multiclass", ["one_vs_one", "one_vs_rest"])
 def test_a_saved_svc_is_the_one_that_scikit_learn_fits(
-    digits: Mnist,
-    tmp_path: Path,
-    multiclass: str,
-    n_classes: int,
+    digits: Mnist, tmp_path: Path, multiclass: str, n_classes: int
 ) -> None:
     """To the last byte of its file, however scikit-learn rounds the variance of the pixels."""
     X, y = digits[0][::9], digits[1][::9]
