@@ -28,7 +28,8 @@ def compared(
 
 
 def test_a_figure_is_the_same_or_has_a_reason() -> None:
-    figure = {"notebook": [0.5], "drift": {"reason": "the stream moved", "now": [0.25]}}
+    drift = {"reason": "the stream moved", "now": [0.25]}
+    figure: dict[str, Any] = {"notebook": [0.5], "drift": drift}
     assert compared(0.5, **figure) == ("0.5", "0.5", "same")
     assert compared(0.25, **figure) == ("0.5", "0.25", "drift: the stream moved")
     for ours in (0.4, 0.500001, None):
@@ -57,7 +58,7 @@ def test_a_figure_is_the_same_or_has_a_reason() -> None:
     ],
 )
 def test_every_number_of_a_figure_agrees_by_less_than_one_in_its_last_decimal(
-    ours: list[Any], theirs: list[Any], decimals: dict[str, int], same: bool
+    ours: list[Any], theirs: list[Any], decimals: dict[str, Any], same: bool
 ) -> None:
     row = Row("In 1", "x", "m.json", keys=[], notebook=theirs, **decimals)
     assert verdict(row, ours, Results({}, {})) == ("same" if same else "differs")

@@ -56,8 +56,8 @@ def held_out(digits: Mnist, tmp_path: Path) -> Path:
 
 
 def neighbors_of(queries: Path, images: Path, k: int) -> dict[str, NDArray]:
-    arrays = [np.asarray(load_set(folder)[0]) for folder in (queries, images)]
-    return dict(zip(("indices", "squared_distances"), nearest(*arrays, k), strict=True))
+    indices, squared = nearest(*(np.asarray(load_set(of)[0]) for of in (queries, images)), k=k)
+    return {"indices": indices, "squared_distances": squared}
 
 
 def rows(images: NDArray) -> NDArray[np.float64]:
