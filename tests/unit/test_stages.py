@@ -56,7 +56,8 @@ def held_out(digits: Mnist, tmp_path: Path) -> Path:
 
 
 def neighbors_of(queries: Path, images: Path, k: int) -> dict[str, NDArray]:
-    indices, squared = nearest(*(np.asarray(load_set(of)[0]) for of in (queries, images)), k=k)
+    own, others = (np.asarray(load_set(folder)[0]) for folder in (queries, images))
+    indices, squared = nearest(own, others, k)
     return {"indices": indices, "squared_distances": squared}
 
 
