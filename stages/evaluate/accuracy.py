@@ -1,4 +1,4 @@
-"""Accuracy over the folds of a cross-validation, and recall of each class."""
+"""Accuracy over the folds of a cross-validation."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,5 @@ def fold_accuracies(correct: NDArray[np.bool_], folds: NDArray[np.uint8]) -> dic
         ``fold_1``, ``fold_2``, ... and ``mean``.
     """
     accuracies = [float(correct[folds == fold].mean()) for fold in np.unique(folds)]
-    return {
-        **{f"fold_{i}": accuracy for i, accuracy in enumerate(accuracies, start=1)},
-        "mean": float(np.mean(accuracies)),
-    }
-
-
-def recalls(y: NDArray, predictions: NDArray) -> dict[str, float]:
-    """The share of the images of each class that are said to be of it, by the class.
-
-    Args:
-        y: (n,), the classes; one that is not among them has no recall.
-        predictions: (n,).
-    """
-    return {str(label): float(np.mean(predictions[y == label] == label)) for label in np.unique(y)}
+    names = [f"fold_{i}" for i in range(1, len(accuracies) + 1)]
+    return dict(zip(names, accuracies, strict=True)) | {"mean": float(np.mean(accuracies))}

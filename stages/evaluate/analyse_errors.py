@@ -20,9 +20,7 @@ MAX_PICTURES, COLUMNS, INCHES = 60, 8, 1.0
 
 def long_form(matrix: NDArray, classes: NDArray, name: str, diagonal: bool) -> dict[str, NDArray]:
     """A confusion matrix of named ``classes`` as columns ``actual``, ``predicted`` and ``name``."""
-    rows, columns = np.nonzero(
-        np.ones_like(matrix) if diagonal else ~np.eye(len(matrix), dtype=bool)
-    )
+    rows, columns = np.nonzero(diagonal | ~np.eye(len(matrix), dtype=bool))
     return {"actual": classes[rows], "predicted": classes[columns], name: matrix[rows, columns]}
 
 
@@ -94,10 +92,9 @@ def main(
     n_columns = int(np.ceil(n_examples**0.5))
     cells = [(actual, predicted) for actual in pair for predicted in pair]
     panels = [cell(a, p, n_examples, n_columns) for a, p in cells]
-    counts = [np.count_nonzero((y == a) & (predictions == p)) for a, p in cells]
     titles = [
-        f"{names[str(a)]} classified as {names[str(p)]}: {n:,}"
-        for (a, p), n in zip(cells, counts, strict=True)
+        f"{names[str(a)]} classified as {names[str(p)]}: {np.sum((y == a) & (predictions == p)):,}"
+        for a, p in cells
     ]
     size = n_columns * INCHES_PER_DIGIT * 1.3
     save_panels(pictures / "errors.png", panels, titles, 2, size)

@@ -6,7 +6,7 @@ of the scores at or above each threshold are right. The figures are as it define
 https://scikit-learn.org/stable/modules/model_evaluation.html.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,7 +18,7 @@ from stages.common.params import read
 from stages.evaluate.accuracy import fold_accuracies
 from stages.output.tables import Metrics, downsample, write_csv, write_metrics
 
-Columns: TypeAlias = Mapping[str, NDArray]
+Columns: TypeAlias = dict[str, NDArray]
 
 
 class Curve(NamedTuple):
@@ -46,17 +46,6 @@ class Curve(NamedTuple):
         """(m,), the share of the others that are taken for targets."""
         return self.false_positives / self.false_positives[0]
 
-    def roc_auc(self) -> float:
-        """The area under the ROC curve, which ends in (0, 0)."""
-        return -float(
-            np.trapezoid(np.append(self.recall, 0), np.append(self.false_positive_rate, 0))
-        )
-
-    def average_precision(self) -> float:
-        """The mean of the precisions, each weighted by the recall that its threshold adds."""
-        # Not a product of vectors, whose order of summation depends on the CPU.
-        return -float((np.diff(self.recall, append=0) * self.precision).sum())
-
 
 def curve_of(y: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curve:
     """The curve of a detector.
@@ -73,59 +62,43 @@ def curve_of(y: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curve:
     return Curve(falling[last], true_positives, last + 1 - true_positives)
 
 
-def operating_point(curve: Curve, precision: float) -> dict[str, float]:
-    """The lowest threshold whose precision is at least ``precision`` (In 27-29).
+def curve_metrics(curve: Curve, precision: float) -> dict[str, Any]:
+    """What the scores of a detector are worth at all thresholds, and at one.
 
     Returns:
-        ``threshold``, and its ``precision`` and ``recall``; empty where no threshold reaches it.
+        ``roc_auc``; ``average_precision``, the mean of the precisions, each weighted by the recall
+        that its threshold adds; and ``operating_point``, which is the lowest threshold whose
+        precision is at least ``precision`` (In 27-29): ``threshold``, ``precision`` and ``recall``.
+        It is left out where no threshold reaches that.
     """
-    reached = np.flatnonzero(curve.precision >= precision)
-    if not len(reached):
-        return {}
-    at = reached[0]
-    return {
-        "threshold": curve.threshold[at],
-        "precision": curve.precision[at],
-        "recall": curve.recall[at],
-    }
+    # The ROC curve ends in (0, 0).
+    area = np.trapezoid(np.append(curve.recall, 0), np.append(curve.false_positive_rate, 0))
+    # Not a product of vectors, whose order of summation depends on the CPU.
+    average_precision = (np.diff(curve.recall, append=0) * curve.precision).sum()
+    found: dict[str, Any] = {"roc_auc": -area, "average_precision": -average_precision}
+    for at in np.flatnonzero(curve.precision >= precision)[:1]:
+        names = ("threshold", "precision", "recall")
+        found["operating_point"] = {name: getattr(curve, name)[at] for name in names}
+    return found
 
 
 def binary_metrics(
-    y: NDArray[np.bool_],
-    scores: NDArray[np.float64],
-    folds: NDArray[np.uint8],
-    decision_threshold: float,
-    precision: float,
-) -> Metrics:
-    """Every figure of one detector, from its out-of-fold scores.
-
-    Args:
-        y: (n,), whether the image is the target.
-        scores: (n,), higher where it looks like the target.
-        folds: (n,), the fold of each image, from 0.
-        decision_threshold: A score above it answers "target".
-        precision: The one that the operating point shall reach.
+    y: NDArray[np.bool_], predictions: NDArray[np.bool_], folds: NDArray[np.uint8]
+) -> dict[str, Any]:
+    """What the out-of-fold predictions (n,) of one detector are worth, whose truth is ``y`` (n,).
 
     Returns:
-        ``accuracy``, ``confusion``, ``precision``, ``recall``, ``f1``, ``roc_auc``,
-        ``average_precision`` and ``operating_point``. Two are left out where they do not exist:
-        ``precision`` of a detector that never answers "target" (0 of 0), and
-        ``operating_point`` where no threshold reaches the precision asked for.
+        ``accuracy``, of each of the ``folds`` (n,), too; ``confusion``, ``precision``, ``recall``
+        and ``f1``. A detector that never answers "target" has no ``precision`` (0 of 0).
     """
-    predictions = scores > decision_threshold
     tp, fp = int((predictions & y).sum()), int((predictions & ~y).sum())
     fn, tn = int(y.sum()) - tp, int((~y).sum()) - fp
-    curve = curve_of(y, scores)
-    point = operating_point(curve, precision)
     return {
         "accuracy": fold_accuracies(predictions == y, folds),
         "confusion": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
         **({"precision": tp / (tp + fp)} if tp + fp else {}),
         "recall": tp / (tp + fn),
         "f1": 2 * tp / (2 * tp + fp + fn),
-        "roc_auc": curve.roc_auc(),
-        "average_precision": curve.average_precision(),
-        **({"operating_point": point} if point else {}),
     }
 
 
@@ -137,63 +110,30 @@ def first_digit_metrics(score: float, thresholds: Sequence[float]) -> Metrics:
     return {"score": score, **answers}
 
 
-def roc(curve: Curve, chosen: float | None) -> Columns:
-    """The ROC curve, for a plot.
+def drawn(curve: Curve, chosen: float | None) -> dict[str, Columns]:
+    """The columns of the plots ``roc`` and ``precision_recall``, at most 1,001 points each.
 
     Args:
-        curve: The curve of the detector.
-        chosen: A threshold to mark, one of the curve's.
-
-    Returns:
-        ``false_positive_rate``, ``true_positive_rate``, ``threshold`` (falling) and ``chosen`` (1
-        at the marked threshold, else 0), at most 1,001 points each.
+        curve: The curve of the detector; of its points some are left out, evenly along the line.
+        chosen: A threshold to mark, one of the curve's: there the column ``chosen`` is 1, else 0.
     """
-    columns = {
+    roc = {
         "false_positive_rate": curve.false_positive_rate[::-1],
         "true_positive_rate": curve.recall[::-1],
         "threshold": curve.threshold[::-1],
     }
-    return _shown(columns, "false_positive_rate", "true_positive_rate", chosen)
-
-
-def precision_recall(curve: Curve, chosen: float | None) -> Columns:
-    """The precision/recall curve, for a plot.
-
-    Args:
-        curve: The curve of the detector.
-        chosen: A threshold to mark, one of the curve's.
-
-    Returns:
-        ``threshold`` (rising), ``precision``, ``recall``, ``true_positives``, ``false_positives``
-        and ``chosen`` (1 at the marked threshold, else 0), at most 1,001 points each.
-    """
-    columns = {
-        "threshold": curve.threshold,
-        "precision": curve.precision,
-        "recall": curve.recall,
-        "true_positives": curve.true_positives,
-        "false_positives": curve.false_positives,
-    }
-    return _shown(columns, "recall", "precision", chosen)
-
-
-def _shown(columns: Columns, x: str, y: str, chosen: float | None) -> Columns:
-    """Points evenly along the curve that is drawn, and the marked one."""
-    marked = columns["threshold"] == chosen
-    shown = np.union1d(downsample(columns[x], columns[y]), np.flatnonzero(marked))
-    return {
-        name: column[shown] for name, column in {**columns, "chosen": marked.astype(int)}.items()
-    }
-
-
-def stacked(curves: Mapping[str, Columns]) -> Columns:
-    """The curves of several models under each other, with a column ``model``."""
-    lengths = [len(columns["threshold"]) for columns in curves.values()]
-    names = next(iter(curves.values()))
-    return {
-        "model": np.repeat(list(curves), lengths),
-        **{name: np.concatenate([columns[name] for columns in curves.values()]) for name in names},
-    }
+    names = ("threshold", "precision", "recall", "true_positives", "false_positives")
+    precision_recall = {name: getattr(curve, name) for name in names}
+    plots = {}
+    for name, columns, x, y in (
+        ("roc", roc, "false_positive_rate", "true_positive_rate"),
+        ("precision_recall", precision_recall, "recall", "precision"),
+    ):
+        is_chosen = columns["threshold"] == chosen
+        kept = np.union1d(downsample(columns[x], columns[y]), np.flatnonzero(is_chosen))
+        columns["chosen"] = is_chosen.astype(int)
+        plots[name] = {of: column[kept] for of, column in columns.items()}
+    return plots
 
 
 def main(params: Path, is_target: Path, models: list[Path], metrics: Path, plots: Path) -> None:
@@ -212,26 +152,25 @@ def main(params: Path, is_target: Path, models: list[Path], metrics: Path, plots
     """
     thresholds = read(params, "binary.thresholds")
     y, y_test = load(is_target / "train.npy"), load(is_target / "test.npy")
-    rocs, precision_recalls = {}, {}
+    curves: dict[str, list[Columns]] = {"roc": [], "precision_recall": []}
     for folder in models:
         model, group = folder.name, load_group(folder / "out_of_fold.npz")
-        decision = thresholds["decision"][model]
-        report: Any = dict(
-            binary_metrics(y, group["scores"], group["folds"], decision, thresholds["precision"])
-        )
+        predictions = group["scores"] > thresholds["decision"][model]
+        curve = curve_of(y, group["scores"])
+        report = binary_metrics(y, predictions, group["folds"])
+        report |= curve_metrics(curve, thresholds["precision"])
         if (path := folder / "predictions.npz").exists():
             answers = load_group(path)
             report["test_accuracy"] = np.mean(answers["predictions"] == y_test)
             report["first_digit"] = first_digit_metrics(
                 answers["first_scores"][0], thresholds["first_digit"]
             )
-            curve = curve_of(y, group["scores"])
             chosen = report.get("operating_point", {}).get("threshold")
-            rocs[model], precision_recalls[model] = (
-                roc(curve, chosen),
-                precision_recall(curve, chosen),
-            )
+            for name, columns in drawn(curve, chosen).items():
+                of_model = np.full(len(columns["threshold"]), model)
+                curves[name].append({"model": of_model, **columns})
         write_metrics(metrics / f"{model}.json", report)
-    # A threshold is a score: rounded, it would be above or below that score's image.
-    write_csv(plots / "roc.csv", stacked(rocs), exact=["threshold"])
-    write_csv(plots / "precision_recall.csv", stacked(precision_recalls), exact=["threshold"])
+    for name, of_models in curves.items():
+        together = {of: np.concatenate([each[of] for each in of_models]) for of in of_models[0]}
+        # A threshold is a score: rounded, it would be above or below that score's image.
+        write_csv(plots / f"{name}.csv", together, exact=["threshold"])

@@ -3,31 +3,18 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.arrays import load_group, load_set
-from stages.evaluate.accuracy import fold_accuracies, recalls
+from stages.evaluate.accuracy import fold_accuracies
 from stages.evaluate.errors import error, mcnemar, steps
-from stages.output.tables import Metrics, write_csv, write_metrics
+from stages.output.tables import write_csv, write_metrics
 
 
-def cross_validated(
-    y: NDArray[np.uint8], scores: NDArray, folds: NDArray[np.uint8], classes: NDArray[np.uint8]
-) -> Metrics:
-    """The accuracy in each fold: the digit of the highest out-of-fold score against ``y``.
-
-    Args:
-        y: (n,).
-        scores: (n, n_classes).
-        folds: (n,), the fold of each image, from 0.
-        classes: (n_classes,), the digit of each column of ``scores``.
-    """
-    return {"accuracy": fold_accuracies(classes[scores.argmax(axis=1)] == y, folds)}
-
-
-def trained(y_test: NDArray[np.uint8], answers: Mapping[str, NDArray]) -> Metrics:
+def trained(y_test: NDArray[np.uint8], answers: Mapping[str, NDArray]) -> dict[str, Any]:
     """What a model trained on all images is worth.
 
     Args:
@@ -35,18 +22,15 @@ def trained(y_test: NDArray[np.uint8], answers: Mapping[str, NDArray]) -> Metric
         answers: ``predictions`` (n,), and what else :func:`stages.models.fit.predictions` returns:
             of the first image, and single values, which are taken as they are.
     """
-    first: Metrics = {}
-    if "first_prediction" in answers:
+    predictions = answers["predictions"]
+    recalls = {str(of): np.mean(predictions[y_test == of] == of) for of in np.unique(y_test)}
+    found = {"test_accuracy": np.mean(predictions == y_test), "test_recall": recalls}
+    values = {name: value.item() for name, value in answers.items() if value.ndim == 0}
+    if "first_prediction" in values:
         of_classes = zip(answers["classes"], answers["first_scores"], strict=True)
         scores = {f"score_{label}": score for label, score in of_classes}
-        first = {"first_digit": {"prediction": answers["first_prediction"].item(), **scores}}
-    values: Metrics = {name: of.item() for name, of in answers.items() if of.ndim == 0}
-    return {
-        "test_accuracy": np.mean(answers["predictions"] == y_test),
-        "test_recall": recalls(y_test, answers["predictions"]),
-        **first,
-        **{name: value for name, value in values.items() if name != "first_prediction"},
-    }
+        found["first_digit"] = {"prediction": values.pop("first_prediction"), **scores}
+    return found | values
 
 
 def main(
@@ -68,7 +52,7 @@ def main(
     Args:
         train: The folder of the training set.
         test: That of the test set.
-        models: The folders of the models: ``predictions.npz``, of the test images,
+        models: The folders of the other models: ``predictions.npz``, of the test images,
             ``out_of_fold.npz``, of the training images, or both.
         strokes: The folder of the SVM on strokes.
         knn: That of the kNN classifier that it is compared with.
@@ -78,19 +62,23 @@ def main(
         plots: The folder of ``strokes_steps.csv`` and ``strokes_grid.csv``.
     """
     y, y_test = load_set(train)[1], load_set(test)[1]
-    for folder in models:
-        report: Metrics = {}
+    answers = {}
+    for folder in (*models, knn, strokes):
+        report: dict[str, Any] = {}
         if (path := folder / "predictions.npz").exists():
-            report = {**report, **trained(y_test, load_group(path))}
+            answers[folder] = load_group(path)
+            report = trained(y_test, answers[folder])
         if (path := folder / "out_of_fold.npz").exists():
-            report = {**report, **cross_validated(y, **load_group(path))}
+            group = load_group(path)
+            correct = group["classes"][group["scores"].argmax(axis=1)] == y
+            report["accuracy"] = fold_accuracies(correct, group["folds"])
         write_metrics(metrics / f"{folder.name}.json", report)
-    answers, votes = (load_group(folder / "predictions.npz") for folder in (strokes, knn))
+    said, votes = answers[strokes]["predictions"], answers[knn]["predictions"]
     best = json.loads((chosen / "chosen.json").read_text(encoding="utf-8"))
-    compared = mcnemar(answers["predictions"], votes["predictions"], y_test)
-    test_error = error(answers["predictions"], y_test)
-    write_metrics(
-        strokes_metrics, {"test_error": test_error, "against_knn_augmented": compared, **best}
-    )
-    write_csv(plots / "strokes_steps.csv", steps(answers, votes["predictions"], best, y_test))
+    compared = {
+        "test_error": error(said, y_test),
+        "against_knn_augmented": mcnemar(said, votes, y_test),
+    }
+    write_metrics(strokes_metrics, compared | best)
+    write_csv(plots / "strokes_steps.csv", steps(answers[strokes], votes, best, y_test))
     write_csv(plots / "strokes_grid.csv", load_group(chosen / "grid.npz"))

@@ -61,15 +61,11 @@ def verdict(row: Row, ours: list[Value | None], results: Results) -> str:
         return "same"
     if row.drift and agree(ours, row.drift["now"], row.decimals):
         return f"drift: {row.drift['reason']}"
-    if row.above is not None:
-        floors = (
-            results.find(row.above["file"], [row.above["key"]])
-            if isinstance(row.above, dict)
-            else [row.above]
-        )
-        if all(a is not None and b is not None and a > b for a in ours for b in floors):
-            return "same"
-    return "differs"
+    floor = row.above
+    if isinstance(floor, dict):
+        (floor,) = results.find(floor["file"], [floor["key"]])
+    is_above = floor is not None and all(a is not None and a > floor for a in ours)
+    return "same" if is_above else "differs"
 
 
 def changed(notebook: dict[str, Any], params: dict[str, Any], prefix: str = "") -> list[str]:
@@ -119,6 +115,5 @@ def _text(values: Any) -> str:
 def _notebook_text(row: Row) -> str:
     if row.notebook is not None:
         return _text(row.notebook)
-    if isinstance(row.above, dict):
-        return f"above {row.above['file']} {row.above['key']}"
-    return f"above {row.above}"
+    above = row.above.values() if isinstance(row.above, dict) else [row.above]
+    return " ".join(map(str, ["above", *above]))

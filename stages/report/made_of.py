@@ -15,23 +15,18 @@ SUFFIXES = {".css", ".html", ".jinja", ".js", ".json", ".py", ".yaml"}
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """Yield the code below a folder, or the file itself; not what editors or Python leave there."""
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if path.name[0] != "." and (path.is_dir() or path.suffix in SUFFIXES):
-                yield from files(path)
-    else:
-        yield folder
+    """Yield the code below a folder; not what editors or Python leave there."""
+    for path in folder.glob("[!.]*"):
+        if path.is_dir():
+            yield from files(path)
+        elif path.suffix in SUFFIXES:
+            yield path
 
 
-def digest_of_code(paths: Iterable[Path]) -> str:
-    """Twelve hexadecimal digits of the SHA-256 of files: their names and what is in them.
-
-    Args:
-        paths: Files, and folders of them.
-    """
-    found = sorted(file for path in paths for file in files(path))
-    contents = {file.as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in found}
+def digest_of_code(folders: Iterable[Path]) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of code: the names of files, and what is in them."""
+    found = (path for folder in folders for path in files(folder))
+    contents = {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
     return digest_of_values(contents)
 
 

@@ -16,8 +16,7 @@ from stages.report.compare_notebook import COLUMNS, Results, compare
 from stages.report.made_of import digest_of_code, digest_of_values
 from stages.report.model_card import card
 from stages.report.render import picture, render
-from stages.report.results import table, tree
-from stages.report.summary import summarise
+from stages.report.results import summarise, table, tree
 
 # Letters that the SVM on strokes may take of a page that can be mailed.
 MAX_SVM = 4_000_000
@@ -81,7 +80,7 @@ def main(
 
     Args:
         values: The parameters, as check_params writes them.
-        code: Files and folders of all code, of which the page has the digest.
+        code: The folders of all code, of which the page has the digest.
         classes: The names of the classes.
         metrics: The folder of all that is measured.
         plots: That of the CSV that the charts draw.

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +28,19 @@ def value(results: Any, key: str) -> Any:
     for part in key.split("."):
         results = results.get(part) if isinstance(results, dict) else None
     return results
+
+
+def summarise(
+    figures: Mapping[str, Mapping[str, str]], metrics: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The figures that runs are compared by, by model and name, as they are measured.
+
+    Args:
+        figures: The dotted key of each. One that does not exist in this run is left out.
+        metrics: All that is measured, nested by the names of folders, files and keys.
+    """
+    found = {
+        model: {name: value(metrics, key) for name, key in of_model.items()}
+        for model, of_model in figures.items()
+    }
+    return {model: {k: v for k, v in of.items() if v is not None} for model, of in found.items()}

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.skipif(
 CPU_SETTINGS = (
     "OPENBLAS_CORETYPE",
     "NPY_DISABLE_CPU_FEATURES",
+    "GLIBC_TUNABLES",
     "NUMBA_CPU_NAME",
     "NUMBA_CPU_FEATURES",
 )
@@ -63,6 +64,7 @@ MACHINES: dict[str, tuple[str, dict[str, Any]]] = {
         DIGITLINE_CORES=4 OMP_NUM_THREADS=4 OPENBLAS_CORETYPE=Nehalem
         NPY_DISABLE_CPU_FEATURES=X86_V3,X86_V4,AVX512_ICL,AVX512_SPR
         NUMBA_CPU_NAME=nehalem NUMBA_CPU_FEATURES=
+        GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX
         LC_ALL=C.UTF-8 TZ=Etc/GMT+12 DIGITLINE_UMASK=002 PYTHONHASHSEED=2
         """,
         {

@@ -1,7 +1,6 @@
 """The model card: its figures, its code, and the files that it is about, as somebody gets them."""
 
 import hashlib
-import json
 import re
 import subprocess
 import sys
@@ -14,8 +13,9 @@ import pytest
 from dvc.repo import Repo
 from markdown_it import MarkdownIt
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+from sklearn.metrics import accuracy_score, confusion_matrix, recall_score, roc_auc_score
 
+from stages.common.arrays import load_group, load_set
 from stages.report import model_card, results
 from stages.report.model_card import most_confused
 from stages.report.results import tree
@@ -23,7 +23,7 @@ from tests.support import ROOT
 from tests.support.clone import Clone, yaml
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
-MODELS = ("digits-sgd", "digits-svc", "digits-ovr-svc", "binary-sgd", "binary-forest")
+MODELS = ("digits_sgd", "digits_svc", "digits_ovr_svc", "binary_sgd", "binary_forest")
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +57,13 @@ def is_shown(shown: str, value: float) -> bool:
 
 
 def said(folder: Path, model: str) -> NDArray[Any]:
-    answers: NDArray[Any] = np.load(
-        folder / "data/models" / model.replace("_", "/", 1) / "predictions.npz"
-    )["predictions"]
-    return answers
+    path = folder / "data" / "models" / model.replace("_", "/", 1) / "predictions.npz"
+    return load_group(path)["predictions"]
+
+
+def artifacts(clone: Clone) -> dict[str, Any]:
+    with Repo(str(clone.folder)) as repo:
+        return repo.artifacts.read()["dvc.yaml"]
 
 
 def test_every_figure_is_what_the_models_said(clone: Clone, card: str) -> None:
@@ -70,13 +73,11 @@ def test_every_figure_is_what_the_models_said(clone: Clone, card: str) -> None:
     accuracies = table(card, "model", "test accuracy")
     of_detectors = table(card, "model", "threshold")
     thresholds = yaml.load(clone.folder / "params.yaml")["binary"]["thresholds"]["decision"]
-    digits = said(clone.folder, "digits_sgd")
-    for name in ("digits_sgd", "digits_svc", "digits_ovr_svc"):
-        right = accuracy_score(y_test, said(clone.folder, name))
-        assert is_shown(accuracies[f"`{name}`"]["test accuracy"], right)
+    for model in MODELS:
+        truth = y_test == 5 if model.startswith("binary") else y_test
+        right = accuracy_score(truth, said(clone.folder, model))
+        assert is_shown(accuracies[f"`{model}`"]["test accuracy"], right)
     for name in ("sgd", "forest"):
-        right = accuracy_score(y_test == 5, said(clone.folder, f"binary_{name}"))
-        assert is_shown(accuracies[f"`binary_{name}`"]["test accuracy"], right)
         row = of_detectors[f"`binary_{name}`"]
         assert number(row["threshold"]) == thresholds[name]
         scores = np.load(data / f"models/binary/{name}/out_of_fold.npz")["scores"]
@@ -86,22 +87,23 @@ def test_every_figure_is_what_the_models_said(clone: Clone, card: str) -> None:
         assert is_shown(row["F1"], 2 * tp / (2 * tp + fp + fn))
         # The mean of folds that differ by an image.
         assert number(row["accuracy"]) == pytest.approx((tp + tn) / len(y), abs=1e-4)
-        roc_auc = clone.metrics(f"binary/{name}.json")["roc_auc"]
-        assert is_shown(row["ROC AUC"], roc_auc)
+        assert is_shown(row["ROC AUC"], roc_auc_score(y == 5, scores))
     (commonest,) = re.findall(r"the commoner one is right for\s(\S+) of", card)
     assert is_shown(commonest, np.mean(y != 5))
     for row in table(card, "model", "test accuracy", "why there is no file").values():
         file = f"digits/{'knn' if row['model'] == 'kNN' else 'knn_augmented'}.json"
         assert is_shown(row["test accuracy"], clone.metrics(file)["test_accuracy"])
-    of_neighbors = clone.metrics("digits/knn_augmented.json")["test_recall"]
     by_class = table(card, "class", "training images")
     assert list(by_class) == [str(digit) for digit in range(10)]
-    theirs = recall_score(y_test, digits, average=None)
+    of_sgd, of_neighbors = (
+        recall_score(y_test, said(clone.folder, f"digits_{model}"), average=None)
+        for model in ("sgd", "knn_augmented")
+    )
     for digit, row in enumerate(by_class.values()):
         assert number(row["training images"]) == np.sum(y == digit)
         assert number(row["test images"]) == np.sum(y_test == digit)
-        assert is_shown(row["recall of `digits_sgd`"], theirs[digit])
-        assert is_shown(row["of kNN with shifted copies, below"], of_neighbors[str(digit)])
+        assert is_shown(row["recall of `digits_sgd`"], of_sgd[digit])
+        assert is_shown(row["of kNN with shifted copies, below"], of_neighbors[digit])
     group = np.load(data / "models/digits/sgd_scaled/out_of_fold.npz")
     matrix = confusion_matrix(y, group["scores"].argmax(axis=1))
     shares = matrix / matrix.sum(axis=1, keepdims=True)
@@ -118,12 +120,8 @@ def test_no_figure_is_written_in_the_template() -> None:
     folder = ROOT / "stages" / "report" / "pages" / "model_card"
     text = (folder / "model_card.md.jinja").read_text(encoding="utf-8").split("## Licence")[0]
     filled = r"```.+?```|`[^`]+`|\{\{.+?\}\}|\{%.+?%\}|\{#.+?#\}|F1|SHA-256"
-    assert set(re.findall(r"\d+", re.sub(filled, "", text, flags=re.S))) == {
-        "28",
-        "0",
-        "255",
-        "1000",
-    }
+    left = set(re.findall(r"\d+", re.sub(filled, "", text, flags=re.S)))
+    assert left == {"28", "0", "255", "1000"}
 
 
 def test_it_is_markdown_with_nothing_left_of_its_template(card: str) -> None:
@@ -153,13 +151,11 @@ def test_it_says_of_which_data_it_is(clone: Clone, card: str, is_mnist: bool) ->
     assert "LeCun" in card
     folder = clone.folder
     metrics, params = tree(folder / "data" / "metrics"), yaml.load(folder / "params.yaml")
-    metrics["data"]["is_mnist"] = is_mnist
-    params["data"]["source"] = "folder"
-    names = json.loads((folder / "data" / "classes.json").read_text(encoding="utf-8"))["names"]
+    metrics["data"]["is_mnist"], params["data"]["source"] = is_mnist, "folder"
     plots = folder / "reports" / "plots"
     made = model_card.card(
         folder / "stages" / "report" / "pages" / "model_card",
-        names,
+        {str(digit): str(digit) for digit in range(10)},
         {name: results.table(plots / f"{name}.csv") for name in ("class_counts", "confusion")},
         {"digits_sgd": folder / "data/models/digits/sgd/model.skops"},
         metrics=metrics,
@@ -192,21 +188,19 @@ images = np.load("images.npy")
 """
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_stranger_gets_a_model_and_the_same_answers(
-    clone: Clone, card: str, tmp_path: Path, name: str
+    clone: Clone, card: str, tmp_path: Path, model: str
 ) -> None:
     """By ``dvc get``, with the code of the card, for every test image."""
-    with Repo(str(clone.folder)) as repo:
-        artifact = repo.artifacts.read()["dvc.yaml"][name]
+    artifact = artifacts(clone)[model.replace("_", "-")]
     assert artifact.type == "model"
     clone.dvc("get", str(clone.folder), artifact.path, "--out", str(tmp_path / "model.skops"))
-    model = name.replace("-", "_")
     digest = hashlib.sha256((tmp_path / "model.skops").read_bytes()).hexdigest()
     assert table(card, "file of", "SHA-256")[f"`{model}`"]["SHA-256"] == f"`{digest}`"
     np.save(tmp_path / "images.npy", np.load(clone.folder / "data" / "test" / "images.npy"))
     _, load, load_trees = re.findall(r"```python\n(.+?)```", card, re.S)
-    if name == "binary-forest":
+    if model == "binary_forest":
         load = load.replace('model = skops.io.load("model.skops")\n', load_trees)
     code = f"{STRANGER}\n{load}\nnp.save('answers.npy', answers)"
     subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=True)
@@ -230,21 +224,16 @@ def test_a_released_model_is_got_by_its_name(clone: Clone, tmp_path: Path) -> No
 def test_the_cards_knn_is_the_one_of_the_figures(clone: Clone, card: str, model: str) -> None:
     folder = "train" if model == "knn" else "augmented"
     assert f"`data/{folder}`" in card
-    data = clone.folder / "data"
-    names: dict[str, Any] = {
-        name: np.load(data / folder / f"{name}.npy") for name in ("images", "labels")
-    }
+    data, names = clone.folder / "data", dict[str, Any]()
+    names["images"], names["labels"] = load_set(data / folder)
     exec(re.findall(r"```python\n(.+?)```", card, re.S)[0], names)
-    test, y_test = (np.load(data / "test" / f"{name}.npy") for name in ("images", "labels"))
+    test, y_test = load_set(data / "test")
     right = accuracy_score(y_test, names["knn"].predict(test.reshape(len(test), -1)))
     assert right == clone.metrics(f"digits/{model}.json")["test_accuracy"]
 
 
 def test_every_artifact_is_in_the_card_and_made(clone: Clone, card: str) -> None:
-    with Repo(str(clone.folder)) as repo:
-        paths = {artifact.path for artifact in repo.artifacts.read()["dvc.yaml"].values()}
+    paths = {artifact.path for artifact in artifacts(clone).values()}
     assert set(re.findall(r"`(data/\S+\.skops)`", card)) == paths
-    assert paths <= set(clone.outs())
-    made = {path for path in clone.outs() if path.endswith(".skops")}
     # Whatever is saved is offered.
-    assert made == paths
+    assert paths == {path for path in clone.outs() if path.endswith(".skops")}

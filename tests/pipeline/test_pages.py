@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skops.io
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
-from stages.common.arrays import load, load_group
+from stages.common.arrays import load, load_group, load_set
 from stages.output.pictures import sheet
 from stages.strokes.extract_features import features, normalising
 from stages.strokes.svm import ranked
@@ -118,6 +117,17 @@ def each(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         "opened", [pytest.param((name, WIDE, "light"), id=name) for name in names], indirect=True
     )
+
+
+def levels(opened: Opened, canvas: str) -> NDArray[np.uint8]:
+    """The pixels of a canvas (height, width, 4)."""
+    width, *pixels = opened.page.locator(canvas).evaluate(
+        """canvas => {
+            const { width, height } = canvas;
+            return [width, ...canvas.getContext("2d").getImageData(0, 0, width, height).data];
+        }"""
+    )
+    return np.array(pixels, np.uint8).reshape(-1, width, 4)
 
 
 @pytest.mark.parametrize(
@@ -223,13 +233,10 @@ def test_the_slider_shows_what_scikit_learn_computes(opened: Opened, clone: Clon
                 slider.press(key)
             threshold = thresholds[int(slider.input_value())]
             answers = scores >= threshold
-            counts = confusion_matrix(y, answers).ravel()
-            tn, fp, _, _ = counts
+            tn, fp, fn, tp = confusion_matrix(y, answers).ravel()
+            counts = {"tn": tn, "fp": fp, "fn": fn, "tp": tp}
             expected = {
-                **{
-                    name: f"{count:,}"
-                    for name, count in zip(("tn", "fp", "fn", "tp"), counts, strict=True)
-                },
+                **{name: f"{count:,}" for name, count in counts.items()},
                 "precision": f"{precision_score(y, answers):.4f}",
                 "recall": f"{recall_score(y, answers):.4f}",
                 "f1": f"{f1_score(y, answers):.4f}",
@@ -244,9 +251,7 @@ def test_the_slider_shows_what_scikit_learn_computes(opened: Opened, clone: Clon
 
 @each("report")
 def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> None:
-    images, y = (
-        np.load(clone.folder / "data" / "train" / f"{kind}.npy") for kind in ("images", "labels")
-    )
+    images, y = load_set(clone.folder / "data" / "train")
     scores = np.load(clone.folder / "data/models/digits/sgd_scaled/out_of_fold.npz")["scores"]
     predictions = scores.argmax(axis=1)
     cells = opened.page.locator("[data-chart=errors] .mark-rect path[aria-label]")
@@ -261,16 +266,8 @@ def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> Non
         chosen = (y == actual) & (predictions == predicted)
         expected = np.zeros((9, 28, 28), np.uint8)
         expected[: min(9, chosen.sum())] = images[chosen][:9]
-        size, *pixels = opened.page.evaluate(
-            """() => {
-                const canvas = document.getElementById("examples");
-                const { width, height } = canvas;
-                const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
-                return [width, ...data];
-            }"""
-        )
-        tile = 255 - np.array(pixels).reshape(size, size, 4)[..., 0]
-        frame = (size - 3 * 28) // 2
+        tile = np.uint8(255) - levels(opened, "#examples")[..., 0]
+        frame = (len(tile) - 3 * 28) // 2
         np.testing.assert_array_equal(tile[frame:-frame, frame:-frame], sheet(expected, 3))
         caption = opened.text("#examples-caption")
         assert caption != before
@@ -280,7 +277,7 @@ def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> Non
         )
     with Image.open(clone.folder / "reports" / "pictures" / "confusions.png") as picture:
         # Without the line around a tile.
-        assert picture.width == 11 * (size + 2)
+        assert picture.width == 11 * (len(tile) + 2)
 
 
 @each("report")
@@ -323,15 +320,8 @@ def draw(opened: Opened, stroke: list[tuple[int, int]]) -> None:
     opened.page.mouse.up()
 
 
-def levels(opened: Opened, canvas: str) -> NDArray[np.uint8]:
-    """The pixels of a canvas (height, width, 4)."""
-    width, *pixels = opened.page.locator(canvas).evaluate(
-        """canvas => {
-            const { width, height } = canvas;
-            return [width, ...canvas.getContext("2d").getImageData(0, 0, width, height).data];
-        }"""
-    )
-    return np.array(pixels, np.uint8).reshape(-1, width, 4)
+def clear(opened: Opened) -> None:
+    opened.page.get_by_role("button", name="Clear").click()
 
 
 def seen(opened: Opened) -> NDArray[np.uint8]:
@@ -350,14 +340,10 @@ def scores(opened: Opened) -> list[float]:
 @pytest.fixture(scope="module")
 def theirs(clone: Clone) -> Any:
     """What scikit-learn's own classifiers say of an image: ten scores, and the detector's."""
-    images, y = (
-        np.load(clone.folder / "data" / "train" / f"{kind}.npy") for kind in ("images", "labels")
-    )
-    X = images.reshape(len(images), -1).astype(np.float64)
-    models = []
-    for labels in (y, y == 5):
-        with pytest.warns(ConvergenceWarning):
-            models.append(SGDClassifier(max_iter=20, random_state=42).fit(X, labels))
+    models = [
+        skops.io.load(clone.folder / "data" / "models" / name / "sgd" / "model.skops")
+        for name in ("digits", "binary")
+    ]
     return lambda image: [
         score for model in models for score in np.ravel(model.decision_function([image.ravel()]))
     ]
@@ -367,7 +353,7 @@ def theirs(clone: Clone) -> Any:
 def test_a_drawn_digit_has_the_scores_that_scikit_learn_gives(opened: Opened, theirs: Any) -> None:
     said = set()
     for stroke in (ONE, THREE, SEVEN_SMALL):
-        opened.page.get_by_role("button", name="Clear").click()
+        clear(opened)
         draw(opened, stroke)
         ours, expected = scores(opened), theirs(seen(opened))
         np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-6)
@@ -390,7 +376,7 @@ def test_a_drawn_digit_has_the_scores_that_scikit_learn_gives(opened: Opened, th
 @each("report")
 def test_a_drawing_gets_the_form_of_mnist(opened: Opened) -> None:
     for stroke in (ONE, THREE, SEVEN_SMALL, [(100, 140), (180, 140)]):
-        opened.page.get_by_role("button", name="Clear").click()
+        clear(opened)
         draw(opened, stroke)
         drawn = levels(opened, "#paper")[..., 3].astype(np.float64)
         image = seen(opened).astype(np.float64)
@@ -412,7 +398,7 @@ def test_a_drawing_gets_the_form_of_mnist(opened: Opened) -> None:
 def test_paper_is_cleared_and_drawn_over(opened: Opened) -> None:
     draw(opened, ONE)
     over_example = seen(opened)
-    opened.page.get_by_role("button", name="Clear").click()
+    clear(opened)
     assert not levels(opened, "#paper").any()
     assert not seen(opened).any()
     assert opened.text("#says") == "Nothing is drawn."
@@ -428,9 +414,7 @@ def test_paper_is_cleared_and_drawn_over(opened: Opened) -> None:
 def test_arrow_keys_show_the_digits_of_every_class(
     opened: Opened, clone: Clone, theirs: Any
 ) -> None:
-    images, y = (
-        np.load(clone.folder / "data" / "train" / f"{kind}.npy") for kind in ("images", "labels")
-    )
+    images, y = load_set(clone.folder / "data" / "train")
     slider = opened.page.get_by_role("slider", name="example")
     slider.press("Home")
     for digit in range(10):
@@ -523,7 +507,7 @@ def test_a_drawn_digit_is_answered_by_both(opened: Opened, clone: Clone) -> None
     learned = load_group(clone.folder / "data/models/digits/strokes/svm.npz")
     said = set()
     for stroke in (ONE, THREE, SEVEN_SMALL, [(100, 140), (180, 140)]):
-        opened.page.get_by_role("button", name="Clear").click()
+        clear(opened)
         expect(opened.page.locator("#svm-says")).to_have_text("SVM says: –")
         expect(opened.page.locator("#differ")).to_have_text("")
         draw(opened, stroke)

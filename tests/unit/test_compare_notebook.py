@@ -7,133 +7,101 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.report.compare_notebook import Results, Row, changed, compare, verdict
-from stages.report.summary import summarise
+from stages.report.results import summarise
 from tests.support import ROOT
 
 yaml = YAML(typ="safe", pure=True)
 
 
-def row(**values: Any) -> Row:
-    return Row(cell="In 1", figure="x", file="m.json", **values)
-
-
-def results(**metrics: Any) -> Results:
-    return Results(metrics, {"curve": [["x", "y"], ["1", "0.5"], ["2", "0.25"]]})
-
-
 def compared(
-    ours: float | None, params: dict[str, Any] | None = None, is_mnist: bool = True
+    ours: Any, params: dict[str, Any] | None = None, is_mnist: bool = True, **figure: Any
 ) -> tuple[str, ...]:
-    """The row of one figure."""
-    figure = {
-        "cell": "In 1",
-        "figure": "accuracy",
-        "file": "folder/m.json",
-        "keys": ["a.b"],
-        "notebook": [0.5],
-        "drift": {"reason": "the stream moved", "now": [0.25]},
-    }
+    """The row of one figure, after its name, where ``a.b`` is ``ours``."""
+    figure = {"cell": "In 1", "figure": "é", "file": "folder/m.json", "keys": ["a.b"]} | figure
     notebook = {"params": {"binary": {"target": 5}}, "figures": [figure]}
-    measured = results(
-        data={"is_mnist": is_mnist}, folder={"m": {"a": {} if ours is None else {"b": ours}}}
-    )
-    (found,) = compare(notebook, params or {"binary": {"target": 5, "other": 1}}, measured)
-    return found
+    measured = {"a": {"b": ours}, "c": {"d": True}}
+    plots = {"p": [["x", "y"], *[[str(i), str(i / 2)] for i in range(6)]]}
+    results = Results({"data": {"is_mnist": is_mnist}, "folder": {"m": measured}}, plots)
+    (found,) = compare(notebook, params or {"binary": {"target": 5, "other": 1}}, results)
+    assert found[:2] == ("In 1", "é")
+    return found[2:]
 
 
 def test_a_figure_is_the_same_or_has_a_reason() -> None:
-    assert compared(0.5) == ("In 1", "accuracy", "0.5", "0.5", "same")
-    assert compared(0.25)[3:] == ("0.25", "drift: the stream moved")
+    drift = {"reason": "the stream moved", "now": [0.25]}
+    figure: dict[str, Any] = {"notebook": [0.5], "drift": drift}
+    assert compared(0.5, **figure) == ("0.5", "0.5", "same")
+    assert compared(0.25, **figure) == ("0.5", "0.25", "drift: the stream moved")
     for ours in (0.4, 0.500001, None):
-        assert compared(ours)[-1] == "differs"
-    other = compared(0.4, params={"binary": {"target": 3}})
+        assert compared(ours, **figure)[-1] == "differs"
+    other = compared(0.4, params={"binary": {"target": 3}}, **figure)
     assert other[-1] == "differs: not the notebook's binary.target"
-    assert compared(0.5, is_mnist=False)[-1] == "not the notebook's data"
+    assert compared(0.5, is_mnist=False, **figure)[-1] == "not the notebook's data"
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "decimals", "same"),
     [
-        ([0.5099, 1], [0.5, 1], 2, True),
-        ([0.5101, 1], [0.5, 1], 2, False),
-        ([0.4899, 1], [0.5, 1], 2, False),
-        ([0.5, 1.5], [0.5, 1], 2, False),
-        ([0.5, None], [0.5, 1], 2, False),
-        ([0.5], [0.5, 1], 2, False),
-        ([0.5, 1, 1], [0.5, 1], 2, False),
-        ([5], [4], 0, False),
-        ([1.725], [1.72501977], 4, True),
-        ([1.7252], [1.72501977], 4, False),
+        ([0.5099, 1], [0.5, 1], {"decimals": 2}, True),
+        ([0.5101, 1], [0.5, 1], {"decimals": 2}, False),
+        ([0.4899, 1], [0.5, 1], {"decimals": 2}, False),
+        ([0.5, 1.5], [0.5, 1], {"decimals": 2}, False),
+        ([0.5, None], [0.5, 1], {"decimals": 2}, False),
+        ([0.5], [0.5, 1], {"decimals": 2}, False),
+        ([0.5, 1, 1], [0.5, 1], {"decimals": 2}, False),
+        ([5], [4], {"decimals": 0}, False),
+        ([1.725], [1.72501977], {"decimals": 4}, True),
+        ([1.7252], [1.72501977], {"decimals": 4}, False),
+        # Nine, where none are named.
+        ([0.5 + 9e-10], [0.5], {}, True),
+        ([0.5 + 2e-9], [0.5], {}, False),
     ],
 )
 def test_every_number_of_a_figure_agrees_by_less_than_one_in_its_last_decimal(
-    ours: list[Any], theirs: list[Any], decimals: int, same: bool
+    ours: list[Any], theirs: list[Any], decimals: dict[str, Any], same: bool
 ) -> None:
-    known = row(keys=["a", "b"], notebook=theirs, decimals=decimals)
-    assert verdict(known, ours, results()) == ("same" if same else "differs")
+    row = Row("In 1", "x", "m.json", keys=[], notebook=theirs, **decimals)
+    assert verdict(row, ours, Results({}, {})) == ("same" if same else "differs")
 
 
-def test_nine_decimals_agree_where_none_are_named() -> None:
-    for difference, expected in ((9e-10, "same"), (2e-9, "differs")):
-        assert verdict(row(keys=["a"], notebook=[0.5]), [0.5 + difference], results()) == expected
-
-
-def test_the_table_has_figures_of_metrics_and_of_plots() -> None:
-    """Numbers by the ten."""
-    numbers = [*range(6), *(i / 2 for i in range(6))]
-    of_m: dict[str, Any] = {"file": "m.json", "keys": ["a"]}
-    figures = [
-        {"cell": "In 1", "figure": "é", **of_m, "notebook": [0.12345678901]},
-        {
-            "cell": "In 2",
-            "figure": "counts",
-            "file": "p.csv",
-            "keys": ["x", "y"],
-            "notebook": numbers,
-        },
-        {"cell": "In 3", "figure": "floor", **of_m, "above": 0.1},
-        {"cell": "In 4", "figure": "more", **of_m, "above": {"file": "m.json", "key": "none"}},
-        {
-            "cell": "In 5",
-            "figure": "gone",
-            **of_m,
-            "keys": ["a", "b.c", "é"],
-            "notebook": [1, True],
-        },
-    ]
-    lines = [[str(i), str(i / 2)] for i in range(6)]
-    measured = Results(
-        {"data": {"is_mnist": True}, "m": {"a": 0.123456789012, "é": True}},
-        {"p": [["x", "y"], *lines]},
-    )
-    assert list(compare({"params": {"k": 3}, "figures": figures}, {"k": 3}, measured)) == [
-        ("In 1", "é", "0.123456789", "0.123456789", "same"),
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [
+        ({"notebook": [0.12345678901]}, ("0.123456789", "0.123456789", "same")),
+        ({"above": 0.1}, ("above 0.1", "0.123456789", "same")),
+        ({"above": 0.123456789012}, ("above 0.123456789012", "0.123456789", "differs")),
         (
-            *("In 2", "counts"),
-            *2 * ("0, 1, 2, 3, 4, 5, 0, 0.5, 1, 1.5 / 2, 2.5",),
-            "same",
+            {"above": {"file": "folder/m.json", "key": "a.b"}, "keys": ["c.d"]},
+            ("above folder/m.json a.b", "True", "same"),
         ),
-        ("In 3", "floor", "above 0.1", "0.123456789", "same"),
-        ("In 4", "more", "above m.json none", "0.123456789", "differs"),
-        ("In 5", "gone", "1, True", "0.123456789, none, True", "differs"),
-    ]
-
-
-def test_a_figure_above_a_number_or_another() -> None:
-    assert verdict(row(keys=["a"], above=0.97), [0.9714], results()) == "same"
-    assert verdict(row(keys=["a"], above=0.97), [0.97], results()) == "differs"
-    other = row(keys=["a"], above={"file": "other.json", "key": "t"})
-    measured = results(other={"t": 0.9})
-    assert verdict(other, [0.91], measured) == "same"
-    assert verdict(other, [0.9], measured) == "differs"
-    assert verdict(other, [None], measured) == "differs"
-    assert verdict(other, [0.91], results()) == "differs"
-    # All of them.
-    assert verdict(other, [0.91, 0.9], measured) == "differs"
-
-
-def test_figures_of_a_plot_are_all_numbers_of_its_columns() -> None:
-    assert results().find("curve.csv", ["y", "x"]) == [0.5, 0.25, 1, 2]
+        (
+            # All of them.
+            {"above": {"file": "folder/m.json", "key": "a.b"}, "keys": ["c.d", "a.b"]},
+            ("above folder/m.json a.b", "True, 0.123456789", "differs"),
+        ),
+        (
+            {"above": {"file": "m.json", "key": "none"}},
+            ("above m.json none", "0.123456789", "differs"),
+        ),
+        (
+            {"keys": ["a.b", "b.c", "c.d"], "notebook": [1, True]},
+            ("1, True", "0.123456789, none, True", "differs"),
+        ),
+        (
+            # Numbers by the ten.
+            {
+                "file": "p.csv",
+                "keys": ["x", "y"],
+                "notebook": [*range(6), *(i / 2 for i in range(6))],
+            },
+            (*2 * ("0, 1, 2, 3, 4, 5, 0, 0.5, 1, 1.5 / 2, 2.5",), "same"),
+        ),
+    ],
+)
+def test_the_table_has_figures_of_metrics_and_of_plots(
+    figure: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    assert compared(0.123456789012, **figure) == expected
 
 
 def test_a_summary_is_by_model_of_what_there_is() -> None:
@@ -142,15 +110,12 @@ def test_a_summary_is_by_model_of_what_there_is() -> None:
     assert summarise(asked, measured) == {"sgd": {"f1": 0.876543}, "knn": {"error": 0}}
 
 
-def test_changed_parameters_by_dotted_key() -> None:
-    theirs = {"a": {"b": 1, "c": [1, 2]}, "d": 2}
-    assert changed(theirs, {"a": {"b": 1, "c": [1, 3], "new": 0}, "d": 2}) == ["a.c"]
-    assert changed(theirs, {"a": {"b": 1, "c": [1, 2]}, "d": 2}) == []
-
-
 def test_the_committed_table_is_of_the_notebooks_parameters_and_has_no_difference() -> None:
-    notebook = yaml.load(ROOT / "stages" / "report" / "notebook.yaml")
-    assert changed(notebook["params"], yaml.load(ROOT / "params.yaml")) == []
+    files = ("stages/report/notebook.yaml", "params.yaml")
+    notebook, params = (yaml.load(ROOT / file) for file in files)
+    assert changed(notebook["params"], params) == []
+    params["grid"]["n_neighbors"], params["binary"]["target"] = [3], 4
+    assert changed(notebook["params"], params) == ["binary.target", "grid.n_neighbors"]
     with (ROOT / "reports" / "notebook.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     for row, figure in zip(table, (Row(**values) for values in notebook["figures"]), strict=True):

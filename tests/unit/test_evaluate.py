@@ -1,15 +1,16 @@
-"""Metrics and curves against hand computation and scikit-learn."""
+"""Metrics and curves against scikit-learn, SciPy and hand computation."""
 
 import csv
 import json
+import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.linear_model import SGDClassifier
+from scipy.stats import binomtest
 from sklearn.metrics import (
+    accuracy_score,
     auc,
     average_precision_score,
     confusion_matrix,
@@ -20,146 +21,95 @@ from sklearn.metrics import (
     roc_auc_score,
     roc_curve,
 )
-from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from stages.common.folds import fold_numbers
-from stages.data.sources import Mnist
-from stages.evaluate.accuracy import recalls
+from stages.evaluate.errors import error, mcnemar, steps
 from stages.evaluate.evaluate_binary import (
     binary_metrics,
+    curve_metrics,
     curve_of,
+    drawn,
     first_digit_metrics,
-    operating_point,
-    precision_recall,
-    roc,
-    stacked,
 )
-from stages.evaluate.evaluate_digits import cross_validated
-from stages.models.fit import fit_each, out_of_fold_scores, outside_each
 from stages.output.tables import downsample, write_csv, write_metrics
 
-Y = np.array([True, True, True, False, False, False])
-SCORES = np.array([3.0, 1.0, -1.0, 2.0, -2.0, -3.0])
-FOLDS = np.array([0, 1, 0, 1, 0, 1], np.uint8)
-
-
 RANDOM = np.random.RandomState(0)
-COLUMNS = [
-    *("threshold", "precision", "recall", "false_positive_rate"),
-    *("true_positives", "false_positives"),
-]
 # With equal scores among them; and so many that a curve is thinned.
-RANDOM_Y = RANDOM.rand(5000) < 0.1
-RANDOM_SCORES = np.round(RANDOM.standard_normal(5000) + 1.5 * RANDOM_Y, 2).astype(np.float64)
+Y = RANDOM.rand(5000) < 0.1
+SCORES = np.round(RANDOM.standard_normal(5000) + 1.5 * Y, 2).astype(np.float64)
 MANY_Y = RANDOM.rand(20_000) < 0.1
 MANY_SCORES = RANDOM.standard_normal(20_000) + 1.5 * MANY_Y
 
 
-def test_binary_metrics_by_hand() -> None:
-    metrics: Any = binary_metrics(Y, SCORES, FOLDS, decision_threshold=0, precision=0.7)
-    # At 0: positives are scores 3, 2, 1, of which 3 and 1 are true.
-    assert metrics["confusion"] == {"tn": 2, "fp": 1, "fn": 1, "tp": 2}
-    assert metrics["precision"] == metrics["recall"] == metrics["f1"] == 2 / 3
-    # Fold 0 tests scores 3, -1, -2 (one wrong); fold 1 tests 1, 2, -3 (one wrong).
-    assert metrics["accuracy"] == {"fold_1": 2 / 3, "fold_2": 2 / 3, "mean": 2 / 3}
-    # Of the nine pairs of a true and a false one, 1 < 2 and -1 < 2 are in the wrong order.
-    assert metrics["roc_auc"] == pytest.approx(7 / 9)
-    # Precision at each recall step: 1/1, 2/3, 3/4.
-    assert metrics["average_precision"] == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
-    assert metrics["operating_point"] == {"threshold": -1.0, "precision": 0.75, "recall": 1.0}
+# The last one finds nothing, and has no precision.
+@pytest.mark.parametrize("threshold", [-1.0, 0.5, 2.0, 9.0])
+def test_answers_are_worth_what_scikit_learn_says(threshold: float) -> None:
+    said, folds = threshold < SCORES, (np.arange(5000) % 3).astype(np.uint8)
+    found = binary_metrics(Y, said, folds)
+    assert list(found.pop("confusion").values()) == confusion_matrix(Y, said).ravel().tolist()
+    accuracies = [accuracy_score(Y[folds == i], said[folds == i]) for i in range(3)]
+    expected = {f"fold_{i}": of for i, of in enumerate(accuracies, start=1)}
+    assert found.pop("accuracy") == expected | {"mean": np.mean(accuracies)}
+    expected = {"recall": recall_score(Y, said), "f1": f1_score(Y, said)}
+    expected |= {"precision": precision_score(Y, said)} if said.any() else {}
+    assert found == pytest.approx(expected, rel=1e-13)
 
 
-@pytest.mark.parametrize("threshold", [-1.0, 0.5, 2.0])
-def test_binary_metrics_are_scikit_learns(threshold: float) -> None:
-    y, scores = RANDOM_Y, RANDOM_SCORES
-    ours: Any = binary_metrics(y, scores, np.zeros(5000, np.uint8), threshold, 0.5)
-    found = scores > threshold
-    assert list(ours["confusion"].values()) == confusion_matrix(y, found).ravel().tolist()
-    for name, theirs in (
-        ("precision", precision_score(y, found)),
-        ("recall", recall_score(y, found)),
-        ("f1", f1_score(y, found)),
-        ("roc_auc", roc_auc_score(y, scores)),
-        ("average_precision", average_precision_score(y, scores)),
-    ):
-        assert ours[name] == pytest.approx(theirs, rel=1e-13), name
-
-
-def test_a_curve_is_scikit_learns_at_every_threshold() -> None:
-    y, scores = RANDOM_Y, RANDOM_SCORES
-    curve = curve_of(y, scores)
-    precisions, recalls, thresholds = precision_recall_curve(y, scores)
+@pytest.mark.parametrize(("scores", "precision"), [(SCORES, 0.5), (SCORES, 0.3), (0 * SCORES, 0.9)])
+def test_a_curve_is_scikit_learns_at_every_threshold(
+    scores: NDArray[np.float64], precision: float
+) -> None:
+    curve = curve_of(Y, scores)
+    precisions, recalls, thresholds = precision_recall_curve(Y, scores)
     assert len(thresholds) < len(scores)
     np.testing.assert_array_equal(curve.threshold, thresholds)
     np.testing.assert_array_equal(curve.precision, precisions[:-1])
     np.testing.assert_array_equal(curve.recall, recalls[:-1])
-    fpr, tpr, falling = (column[1:] for column in roc_curve(y, scores, drop_intermediate=False))
+    fpr, tpr, falling = (column[1:] for column in roc_curve(Y, scores, drop_intermediate=False))
     np.testing.assert_array_equal(curve.threshold[::-1], falling)
     np.testing.assert_array_equal(curve.false_positive_rate[::-1], fpr)
     np.testing.assert_array_equal(curve.recall[::-1], tpr)
+    found = curve_metrics(curve, precision)
+    assert found["roc_auc"] == pytest.approx(roc_auc_score(Y, scores), rel=1e-13)
+    mean = average_precision_score(Y, scores)
+    assert found["average_precision"] == pytest.approx(mean, rel=1e-13)
+    # The lowest threshold of the precision, by trying all.
+    reached = [t for t in np.unique(scores) if Y[scores >= t].mean() >= precision]
+    assert ("operating_point" in found) == bool(reached)
+    if reached:
+        assert found["operating_point"] == {
+            "threshold": reached[0],
+            "precision": precision_score(Y, scores >= reached[0]),
+            "recall": recall_score(Y, scores >= reached[0]),
+        }
 
 
-def test_a_detector_that_finds_nothing_has_no_precision() -> None:
-    metrics = binary_metrics(Y, np.zeros(6), FOLDS, 0.5, precision=0.9)
-    assert "precision" not in metrics
-    assert "operating_point" not in metrics
-    assert metrics["f1"] == metrics["recall"] == 0
-    assert metrics["roc_auc"] == 0.5
-    # One that is right as often as wrong has one.
-    assert binary_metrics(Y, SCORES, FOLDS, 1.5, precision=0.9)["precision"] == 0.5
-
-
-def test_lowest_threshold_of_a_precision_by_trying_all() -> None:
-    y, scores = RANDOM_Y, RANDOM_SCORES
-    tried = min(t for t in np.unique(scores) if y[scores >= t].mean() >= 0.5)
-    assert operating_point(curve_of(y, scores), 0.5) == {
-        "threshold": tried,
-        "precision": precision_score(y, scores >= tried),
-        "recall": recall_score(y, scores >= tried),
-    }
-
-
-@pytest.mark.parametrize(("y", "scores"), [(RANDOM_Y, RANDOM_SCORES), (MANY_Y, MANY_SCORES)])
-def test_curves_are_points_of_the_whole_one_with_the_chosen_among_them(
+@pytest.mark.parametrize(("y", "scores"), [(Y, SCORES), (MANY_Y, MANY_SCORES)])
+def test_plots_are_points_of_the_curve_with_the_chosen_among_them(
     y: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> None:
     whole = curve_of(y, scores)
-    for chosen in (operating_point(whole, 0.5)["threshold"], *whole.threshold[434:437]):
-        by_fpr, by_threshold = roc(whole, chosen), precision_recall(whole, chosen)
-        for curve in (by_fpr, by_threshold):
-            assert {len(column) for column in curve.values()} <= set(range(300, 1002))
-            assert curve["threshold"][curve["chosen"] == 1].tolist() == [chosen]
-            at = np.searchsorted(whole.threshold, curve["threshold"])
-            of_whole = {name: getattr(whole, name)[at] for name in COLUMNS if name in curve}
-            of_whole |= {"true_positive_rate": whole.recall[at]} if curve is by_fpr else {}
-            for name, column in of_whole.items():
-                np.testing.assert_array_equal(curve[name], column)
-        area = auc(by_fpr["false_positive_rate"], by_fpr["true_positive_rate"])
+    for chosen in (None, whole.threshold[0], *whole.threshold[434:437]):
+        plots = drawn(whole, chosen)
+        for plot in plots.values():
+            assert {len(column) for column in plot.values()} <= set(range(300, 1002))
+            marked = plot["threshold"][plot["chosen"] == 1].tolist()
+            assert marked == ([] if chosen is None else [chosen])
+            at = np.searchsorted(whole.threshold, plot["threshold"])
+            for name in plot.keys() - {"chosen"}:
+                of_whole = getattr(whole, "recall" if name == "true_positive_rate" else name)
+                np.testing.assert_array_equal(plot[name], of_whole[at])
+        assert list(plots["precision_recall"]) == [
+            *("threshold", "precision", "recall", "true_positives", "false_positives", "chosen")
+        ]
+        area = auc(plots["roc"]["false_positive_rate"], plots["roc"]["true_positive_rate"])
         assert area == pytest.approx(roc_auc_score(y, scores), abs=1e-3)
-        assert set(COLUMNS) <= set(by_fpr) | set(by_threshold)
-
-
-def test_curves_without_a_chosen_threshold_mark_nothing() -> None:
-    one, other = roc(curve_of(Y, SCORES), None), roc(curve_of(Y, -SCORES), None)
-    assert not one["chosen"].any()
-    together = stacked({"a": one, "b": other})
-    assert {len(column) for column in together.values()} == {len(together["model"])}
-    assert sorted(set(together["model"].tolist())) == ["a", "b"]
-
-
-def test_first_digit_at_each_threshold() -> None:
-    assert first_digit_metrics(2164.2203, (0, 8000, 0.5)) == {
-        "score": 2164.2203,
-        "above_0": True,
-        "above_8000": False,
-        "above_0.5": True,
-    }
-    # As in the confusion matrix, a score at the threshold is not above it.
-    assert not first_digit_metrics(2.5, [2.5])["above_2.5"]
 
 
 def test_a_threshold_has_one_key_however_it_is_written_and_no_two_share_one() -> None:
-    """DVC runs nothing where 0 becomes 0.0."""
+    """DVC runs nothing where 0 becomes 0.0. A score at the threshold is not above it."""
+    found = first_digit_metrics(2164.25, (0, 8000, 0.5, 2164.25))
+    answers = {"above_0": True, "above_8000": False, "above_0.5": True, "above_2164.25": False}
+    assert found == {"score": 2164.25, **answers}
     for one, other in ((0, 0.0), (-2000000, -2e6), (10**20, 1e20)):
         assert first_digit_metrics(1.0, [one]) == first_digit_metrics(1.0, [other])
     asked = [1234567, 1234568, 0.1, 0.10000001, 1e-9, -1, 1e20, 123456789.5]
@@ -167,37 +117,42 @@ def test_a_threshold_has_one_key_however_it_is_written_and_no_two_share_one() ->
     assert above == [threshold < 0.5 for threshold in asked]
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_fold_accuracies_are_cross_val_scores(digits: Mnist) -> None:
-    X, y = digits[0][:400].reshape(400, -1), digits[1][:400]
-    model = SGDClassifier(max_iter=50, random_state=0)
-    folds = fold_numbers(StratifiedKFold(3), y)
-    fitted = fit_each(model, X, y, outside_each(folds), "fit")
-    classes = np.unique(y)
-    found = out_of_fold_scores(fitted, X, folds, classes)
-    ours: Any = cross_validated(y, found, folds, classes)["accuracy"]
-    theirs = cross_val_score(model, X, y, cv=3)
-    assert list(ours.values()) == [*theirs, theirs.mean()]
+@pytest.mark.parametrize(
+    ("errors", "n"), [(0, 10), (0, 51), (1, 10), (37, 10_000), (237, 10_000), (7, 7), (9, 9)]
+)
+def test_the_interval_is_wilsons(errors: int, n: int) -> None:
+    """Where the rate is as far from the share as 95 % of a normal distribution lie (1927)."""
+    found = error(np.arange(n) < errors, np.zeros(n, dtype=bool))
+    assert (found["errors"], found["share"]) == (errors, errors / n)
+    assert 0 <= found["low"] <= found["share"] <= found["high"] <= 1
+    for rate in {found["low"], found["high"]} - {0, 1}:
+        deviations = abs(errors / n - rate) / math.sqrt(rate * (1 - rate) / n)
+        assert deviations == pytest.approx(1.959964, abs=1e-5)
 
 
-@pytest.mark.parametrize("n_classes", [2, 10, 47])
-def test_recalls_are_scikit_learns(n_classes: int) -> None:
-    random = np.random.RandomState(0)
-    y, said = random.randint(0, n_classes, (2, 1000)) + 200
-    kept = y != 201
-    ours = recalls(y[kept], said[kept])
-    classes = np.unique(y[kept])
-    assert list(ours) == [str(label) for label in classes]
-    theirs = recall_score(y[kept], said[kept], labels=classes, average=None)
-    np.testing.assert_array_equal(list(ours.values()), theirs)
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (3, 9), (9, 3), (5, 5), (9, 209)])
+def test_mcnemars_test_is_a_coins(first: int, second: int) -> None:
+    """Of so many throws, how likely is it that a fair coin falls so seldom, or so often?"""
+    this, that = (np.repeat([1, a, b], [4, first, second]) for a, b in ((1, 0), (0, 1)))
+    assert mcnemar(this, that, 0 * this) == {
+        "only_this_wrong": first,
+        "only_that_wrong": second,
+        "p": pytest.approx(binomtest(first, first + second).pvalue if first + second else 1),
+    }
+
+
+def test_a_step_that_adds_nothing_is_left_out() -> None:
+    y = np.arange(10)
+    said = dict.fromkeys(("without_copies", "alone", "predictions"), y)
+    columns = steps(said, y + 1, {"gamma": 3, "n_virtual_copies": 0, "weight": 0}, y)
+    assert columns["step"] == ["kNN on shifted copies", "SVC on strokes"]
+    assert columns["errors"] == [10, 0]
 
 
 def test_downsample_curve_keeps_its_ends_and_its_steps() -> None:
     x = np.concatenate([np.linspace(0, 0.01, 50_000), np.linspace(0.01, 1, 50)])
-    y = np.zeros_like(x)
-    kept = downsample(x, y, at_most=100)
-    assert kept[0] == 0
-    assert kept[-1] == len(x) - 1
+    kept = downsample(x, np.zeros_like(x), at_most=100)
+    assert kept[[0, -1]].tolist() == [0, len(x) - 1]
     assert len(kept) <= 100
     # Of points 0.02 apart, wanted every 0.01, none is left out: at most one and a half steps.
     assert np.diff(x[kept]).max() < 0.031
@@ -215,18 +170,14 @@ def test_metrics_are_rounded_and_finite(tmp_path: Path) -> None:
 
 def test_csv_is_plain_and_finite(tmp_path: Path) -> None:
     path = tmp_path / "new" / "plot.csv"
-    write_csv(path, {"x": np.array([1, 20000000]), "y": np.array([1 / 3, 1e-7]), "z": ["a", "b,c"]})
+    x, y = np.array([1, 20000000]), np.array([1 / 3, 1e-7])
+    write_csv(path, {"x": x, "y": y, "z": ["a", "b,c"], "exact": y}, exact=["exact"])
     with path.open(newline="") as file:
         assert list(csv.reader(file)) == [
-            ["x", "y", "z"],
-            ["1", "0.333333", "a"],
-            ["20000000", "1e-07", "b,c"],
+            ["x", "y", "z", "exact"],
+            ["1", "0.333333", "a", "0.3333333333333333"],
+            ["20000000", "1e-07", "b,c", "1e-07"],
         ]
-    write_csv(path, {"x": np.array([1 / 3, 1234567.5]), "y": np.array([1 / 3, 1.0])}, exact=["x"])
-    with path.open(newline="") as file:
-        written = list(csv.DictReader(file))
-    assert [float(row["x"]) for row in written] == [1 / 3, 1234567.5]
-    assert [row["y"] for row in written] == ["0.333333", "1"]
     with pytest.raises(ValueError, match="not finite"):
         write_csv(path, {"x": np.array([np.inf])})
     with pytest.raises(ValueError, match="shorter"):

@@ -14,9 +14,7 @@ from stages.data.sources import Mnist
 from stages.models import dummy, forest, sgd, svc
 from stages.models.fit import fit_each, out_of_fold_scores, outside_each
 from stages.neighbors.evaluate_multilabel import multilabels, out_of_fold_predictions
-from stages.neighbors.knn import outside_folds
 from stages.neighbors.search import nearest
-from stages.neighbors.search_grid import search_grid
 from stages.strokes.choose_svm import cross_validated
 from stages.strokes.extract_features import features, normalising
 from stages.strokes.svm import Images
@@ -26,20 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 N, N_FOLDS = 150, 3
 FOLDS = fold_numbers(KFold(N_FOLDS), np.arange(N))
-STROKES = {
-    "C": 10,
-    "gamma": [3, 1],
-    "n_virtual_copies": [0, 1],
-    "weight": [0, 5],
-    "jitter": 0.1,
-    "seed": 0,
-    "n_nearest": 1,
-    "max_displacement": 0,
-}
-
-
-def neighbors_of(images: NDArray[np.uint8], k: int) -> dict[str, NDArray]:
-    return dict(zip(("indices", "squared_distances"), nearest(images, images, k), strict=True))
+STROKES = {"C": 10, "gamma": [3, 1], "n_virtual_copies": [0, 1], "weight": [0, 5]}
+STROKES |= {"jitter": 0.1, "seed": 0, "n_nearest": 1, "max_displacement": 0}
 
 
 def fitted(build: Callable[..., Any], images: NDArray, y: NDArray, **values: Any) -> NDArray:
@@ -50,7 +36,8 @@ def fitted(build: Callable[..., Any], images: NDArray, y: NDArray, **values: Any
 
 def multilabel(images: NDArray[np.uint8], y: NDArray) -> NDArray:
     # Of so few neighbours, some images have too few outside of their fold.
-    return out_of_fold_predictions(neighbors_of(images, 6), images, multilabels(y, 7), 5, N_FOLDS)
+    found = dict(zip(("indices", "squared_distances"), nearest(images, images, 6), strict=True))
+    return out_of_fold_predictions(found, images, multilabels(y, 7), 5, N_FOLDS)
 
 
 def strokes(images: NDArray[np.uint8], y: NDArray) -> NDArray:
@@ -84,15 +71,3 @@ def test_an_answer_depends_on_its_image_and_on_the_other_folds(
     np.testing.assert_array_equal(before[kept], after[kept])
     # While those of the other folds do.
     assert not np.array_equal(before[~inside], after[~inside])
-
-
-@pytest.mark.parametrize("k", [10, 50])
-def test_of_labels_without_a_meaning_the_grid_knows_no_more_than_a_coin(
-    digits: Mnist, k: int
-) -> None:
-    """A vote of its own would make an image right three times in four, or always."""
-    images, y = digits[0][:1000], np.random.RandomState(0).randint(0, 2, 1000).astype(np.uint8)
-    folds = fold_numbers(KFold(5), y)
-    outside = outside_folds(neighbors_of(images, k), images, folds, 5)
-    found = search_grid(outside, y, folds, [1, 3, 5], ["uniform", "distance"])
-    np.testing.assert_allclose(found["mean"], 0.5, atol=0.06)

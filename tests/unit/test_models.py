@@ -1,8 +1,9 @@
 """Out-of-fold scores and trained models, against scikit-learn's own ways."""
 
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import SGDClassifier
-from sklearn.model_selection import (
-    KFold,
-    StratifiedKFold,
-    cross_val_predict,
-)
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -59,7 +56,20 @@ def everything(model: BaseEstimator, X: NDArray, y: NDArray) -> Any:
     return fit_each(model, X, y, [np.full(len(y), True)], "fit")[0]
 
 
-ATTRIBUTES = ("coef_", "intercept_", "classes_", "n_iter_", "t_", "n_features_in_")
+def assert_is_scikit_learns(X: NDArray, y: NDArray, scaled: bool, **values: Any) -> None:
+    """Alone, and as a stage fits it, SGD has scikit-learn's bits, and becomes its own class."""
+    model = sgd.OneVsRestSGD(scaler=StandardScaler() if scaled else None, **values)
+    pixels = StandardScaler().fit_transform(X) if scaled else X.astype(np.float64)
+    theirs = SGDClassifier(**values).fit(pixels, y)
+    for ours in (model.fit(X, y), everything(model, X, y)):
+        plain: Any = ours.to_sklearn()
+        for each, of in ((ours, X), (plain, X), (theirs, pixels)):
+            np.testing.assert_array_equal(each.predict(of), theirs.predict(pixels))
+        last = plain[-1] if scaled else plain
+        assert type(last) is SGDClassifier
+        for name in ("coef_", "intercept_", "classes_", "n_iter_", "t_", "n_features_in_"):
+            np.testing.assert_array_equal(getattr(last, name), getattr(theirs, name), name)
+        assert last.get_params() == theirs.get_params()
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
@@ -71,19 +81,7 @@ def test_sgd_is_scikit_learns_bit_for_bit(
 ) -> None:
     X, y = small[0].astype(dtype), np.minimum(small[1], classes - 1)
     assert not X.any(axis=0).all()
-    scaler = StandardScaler() if scaled else None
-    model = sgd.OneVsRestSGD(max_iter=max_iter, tol=1e-3, random_state=7, scaler=scaler)
-    pixels = StandardScaler().fit_transform(X) if scaled else X.astype(np.float64)
-    theirs = SGDClassifier(max_iter=max_iter, tol=1e-3, random_state=7).fit(pixels, y)
-    for ours in (model.fit(X, y), everything(model, X, y)):
-        np.testing.assert_array_equal(ours.predict(X), theirs.predict(pixels))
-        plain: Any = ours.to_sklearn()
-        np.testing.assert_array_equal(plain.predict(X), theirs.predict(pixels))
-        last = plain[-1] if scaled else plain
-        assert type(last) is SGDClassifier
-        for name in ATTRIBUTES:
-            np.testing.assert_array_equal(getattr(last, name), getattr(theirs, name), name)
-        assert last.get_params() == theirs.get_params()
+    assert_is_scikit_learns(X, y, scaled, max_iter=max_iter, tol=1e-3, random_state=7)
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -98,12 +96,7 @@ def test_sgd_is_scikit_learns_on_any_data(seed: int) -> None:
     X[:, random.uniform(size=n_pixels) < 0.2] = 0
     y = np.append([0, 1], random.randint(0, n_classes, n - 2))
     tol, max_iter = random.choice([1e-3, 0.0, 10.0, 1e-6]), int(random.randint(1, 60))
-    scaler = StandardScaler() if seed % 2 else None
-    pixels = StandardScaler().fit_transform(X) if scaler else X.astype(np.float64)
-    ours = sgd.OneVsRestSGD(max_iter, tol, seed, scaler).fit(X, y).sgd_
-    theirs = SGDClassifier(max_iter=max_iter, tol=tol, random_state=seed).fit(pixels, y)
-    for name in ATTRIBUTES:
-        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), name)
+    assert_is_scikit_learns(X, y, seed % 2 == 1, max_iter=max_iter, tol=tol, random_state=seed)
 
 
 def test_the_margin_covers_every_order_of_a_sum(small: Mnist) -> None:
@@ -119,12 +112,10 @@ def test_the_margin_covers_every_order_of_a_sum(small: Mnist) -> None:
         for w in random.normal(size=(20, n_pixels)) * 10.0 ** random.randint(-9, 9, (20, 1)):
             subtract, most = sgd.prepare(w, mean, 1 / scale, largest, on_pixels)
             allowed = sgd.margin(n_pixels) * most
-            for row in X[:20]:
+            for row in X[:10]:
                 x = (row - mean) / scale
                 products = [Fraction(a) * Fraction(b) for a, b in zip(w, x, strict=True)]
-                true, in_order = float(sum(products)), 0.0
-                for product in w * x:
-                    in_order += product
+                true, in_order = float(sum(products)), np.cumsum(w * x)[-1]
                 any_order = sgd.approximate_dot(on_pixels, row) - subtract
                 assert abs(in_order - true) < allowed / 8
                 assert abs(any_order - true) < allowed / 8
@@ -153,11 +144,10 @@ def test_an_overflow_is_an_error_as_it_is_scikit_learns(small: Mnist) -> None:
 
 
 def test_scores_are_cross_val_predicts_whichever_images_the_scaler_sees(small: Mnist) -> None:
-    """None, all of them as the notebook's, or those of a fold."""
+    """All of them as the notebook's, or those of a fold; of none, the stage's test has them."""
     X, y = small
     folds, found = assign_folds("stratified", y, 3), {}
     for scale, model, pixels in (
-        ("none", PLAIN, X.astype(np.float64)),
         ("all_images", PLAIN, StandardScaler().fit_transform(X)),
         ("each_fold", make_pipeline(StandardScaler(), PLAIN), X),
     ):
@@ -168,87 +158,53 @@ def test_scores_are_cross_val_predicts_whichever_images_the_scaler_sees(small: M
 
 
 @pytest.mark.parametrize("strategy", ["most_frequent", "prior"])
-def test_the_dummy_is_the_notebooks_own_class_which_never_says_5(
-    small: Mnist, strategy: str
+def test_a_model_is_of_the_parameters_it_is_told(small: Mnist, strategy: str) -> None:
+    """None is scikit-learn's default by chance."""
+    X, y = small[0][:300], small[1][:300] == 5
+    folds = assign_folds("stratified", y, 3)
+    theirs = RandomForestClassifier(n_estimators=7, random_state=3)
+    for ours, model in (
+        (dummy.build(X, strategy=strategy), DummyClassifier(strategy=strategy)),
+        (forest.build(X, n_estimators=7, seed=3), theirs),
+    ):
+        expected = cross_val_predict(model, X, y, cv=3, method="predict_proba")[:, 1]
+        np.testing.assert_array_equal(cross_validated(ours, X, y, folds), expected)
+
+
+@pytest.mark.parametrize(
+    ("folds", "splitter", "on_all"),
+    [
+        ("shuffled", StratifiedKFold(3, shuffle=True, random_state=42), True),
+        ("stratified", StratifiedKFold(3), True),
+        ("in_order", KFold(3), False),
+    ],
+)
+def test_the_stage_is_scikit_learn_on_folds_and_on_all(
+    digits: Mnist, tmp_path: Path, folds: Any, splitter: Any, on_all: bool
 ) -> None:
-    X, y = small[0], small[1] == 5
-    folds = assign_folds("in_order", y, 3)
-    assert not (cross_validated(dummy.build(X, strategy=strategy), X, y, folds) > 0.5).any()
-
-
-class Recorder(DummyClassifier):
-    """Notes how many images it was fitted on, in the order of the fits."""
-
-    sizes: ClassVar[list[int]] = []
-
-    def fit(self, X: Any, y: Any) -> "Recorder":
-        self.sizes.append(len(y))
-        return super().fit(X, y)
-
-
-def test_the_longest_fits_come_first_and_each_model_is_of_its_part(
-    small: Mnist, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    X, y = small
-    monkeypatch.setattr(
-        "stages.models.fit.Parallel", lambda **_: lambda tasks: [f(*a, **k) for f, a, k in tasks]
-    )
-    parts = [np.arange(len(y)) < n for n in (300, 600, 100, 300)]
-    fitted: list[Any] = fit_each(Recorder(strategy="prior"), X, y, parts, "fit")
-    assert Recorder.sizes == [600, 300, 300, 100]
-    for model, part in zip(fitted, parts, strict=True):
-        counts = np.bincount(y[part], minlength=10)
-        np.testing.assert_allclose(model.class_prior_, counts[model.classes_] / part.sum())
-
-
-@pytest.fixture
-def stage(digits: Mnist, tmp_path: Path) -> Any:
-    """Run the stage on 600 digits; the arrays of its folder, by file."""
-    params = tmp_path / "params.yaml"
+    params, out, images = tmp_path / "params.yaml", tmp_path / "out", digits[0][:700]
     params.write_text(
         "cross_validate: {n_folds: 3, shuffle_seed: 42}\n"
         "sgd: {max_iter: 30, tol: 0.001, seed: 42, scale: none}\n"
-        "svc: {C: 1.0, gamma: scale, multiclass: one_vs_one}\n"
     )
-    inputs = {
-        "images": digits[0][:600],
-        "labels": digits[1][:600] == 5,
-        "test_images": digits[0][600:700],
-    }
+    rows, y = images.reshape(700, -1).astype(np.float64), digits[1][:600] == 5
+    inputs = {"images": images[:600], "labels": y, "test_images": images[600:]}
     paths = {name: tmp_path / f"{name}.npy" for name in inputs}
     for name, array in inputs.items():
         np.save(paths[name], array)
-
-    def run(model: str, folds: Any, on_all: bool) -> tuple[Path, dict[str, Any]]:
-        out = tmp_path / f"{model}_{folds}"
-        fit.main(params, model, model, folds, on_all, out=out, **paths)
-        return out, {path.name: np.load(path) for path in sorted(out.glob("*.npz"))}
-
-    return run
-
-
-def test_the_stage_is_scikit_learn_on_folds_and_on_all(digits: Mnist, stage: Any) -> None:
-    X, y = digits[0][:600].reshape(600, -1).astype(np.float64), digits[1][:600] == 5
-    for folds, splitter in (
-        ("shuffled", StratifiedKFold(3, shuffle=True, random_state=42)),
-        ("stratified", StratifiedKFold(3)),
-        ("in_order", KFold(3)),
-    ):
-        on_all = folds != "in_order"
-        out, found = stage("sgd", folds, on_all)
-        assert {path.name for path in out.iterdir()} == {"out_of_fold.npz"} | (
-            {"model.sha256", "model.skops", "predictions.npz"} if on_all else set()
-        )
-        theirs = cross_val_predict(PLAIN, X, y, cv=splitter, method="decision_function")
-        ours = found["out_of_fold.npz"]
-        np.testing.assert_allclose(ours["scores"], theirs, rtol=1e-9, atol=1e-6)
-        np.testing.assert_array_equal(ours["folds"], fold_numbers(splitter, y))
-        if on_all:
-            model, trained = PLAIN.fit(X, y), skops.io.load(out / "model.skops")
-            np.testing.assert_array_equal(trained.coef_, model.coef_)
-            test = digits[0][600:700].reshape(100, -1).astype(np.float64)
-            said = found["predictions.npz"]["predictions"]
-            np.testing.assert_array_equal(said, model.predict(test))
+    fit.main(params, "sgd", "sgd", folds, on_all, out=out, **paths)
+    assert {path.name for path in out.iterdir()} == {"out_of_fold.npz"} | (
+        {"model.sha256", "model.skops", "predictions.npz"} if on_all else set()
+    )
+    theirs = cross_val_predict(PLAIN, rows[:600], y, cv=splitter, method="decision_function")
+    ours = np.load(out / "out_of_fold.npz")
+    np.testing.assert_allclose(ours["scores"], theirs, rtol=1e-9, atol=1e-6)
+    np.testing.assert_array_equal(ours["folds"], fold_numbers(splitter, y))
+    if on_all:
+        model, trained = PLAIN.fit(rows[:600], y), skops.io.load(out / "model.skops")
+        np.testing.assert_array_equal(trained.coef_, model.coef_)
+        said = np.load(out / "predictions.npz")["predictions"]
+        np.testing.assert_array_equal(said, model.predict(rows[600:]))
 
 
 def test_scores_do_not_depend_on_how_many_images_are_scored(small: Mnist) -> None:
@@ -258,14 +214,6 @@ def test_scores_do_not_depend_on_how_many_images_are_scored(small: Mnist) -> Non
     np.testing.assert_array_equal(scores(model, X, classes)[:1], scores(model, X[:1], classes))
     expected = model.to_sklearn().decision_function(X)
     np.testing.assert_allclose(scores(model, X, classes), expected, rtol=1e-9, atol=1e-6)
-
-
-def test_scores_of_a_model_without_decision_function() -> None:
-    X, yes_or_no = np.zeros((4, 1)), np.array([False, True])
-    model = DummyClassifier(strategy="prior").fit(X, [False, False, False, True])
-    assert scores(model, X[:2], yes_or_no).tolist() == [0.25, 0.25]
-    without_yes = DummyClassifier(strategy="prior").fit(X, [False] * 4)
-    assert scores(without_yes, X[:2], yes_or_no).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("digits_there", [[3, 5], [1, 2, 9], [0, 1, 2, 3, 4, 5, 6, 7, 8]])
@@ -310,46 +258,23 @@ def test_a_class_that_a_model_never_saw_is_never_its_answer(small: Mnist) -> Non
     np.testing.assert_array_equal(found.argmax(axis=1), model.predict(X))
 
 
-def test_predictions_of_detectors(small: Mnist) -> None:
-    X, y = small[0], small[1] == 5
-    model = everything(forest.build(X, n_estimators=100, seed=42), X, y)
-    found = predictions(model, X[:1], X[:50], np.unique(y))
+def test_predictions_have_the_weights_of_a_linear_model_of_the_pixels(small: Mnist) -> None:
+    X, y = small
+    for scale, (labels, problems) in product(("none", "each_fold"), ((y == 5, 1), (y, 10))):
+        model = everything(linear(X, scale=scale), X, labels)
+        found = predictions(model, X[:1], X[:50], np.unique(labels))
+        # Of a pipeline it is the last step whose problems are counted.
+        assert [int(found["n_estimators"]), int(found["n_problems"])] == [1, problems]
+        assert ("weights" in found) == (scale == "none")
+        if scale == "none":
+            assert found["weights"].shape == (problems, 784)
+            assert found["weights"].dtype == found["intercepts"].dtype == np.float64
+            ours = (X[:50] @ found["weights"].T + found["intercepts"]).squeeze()
+            theirs = PLAIN.fit(X, labels).decision_function(X[:50])
+            np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    model = everything(forest.build(X, n_estimators=20, seed=42), X, y == 5)
+    found = predictions(model, X[:1], X[:50], np.array([False, True]))
     np.testing.assert_allclose(found["first_scores"], model.predict_proba(X[:1])[:, 1], rtol=1e-12)
     np.testing.assert_array_equal(found["predictions"], model.predict(X[:50]))
-    assert found["n_estimators"] == 100
-    # Of a pipeline it is the last step whose problems are counted.
-    for scale in ("none", "each_fold"):
-        for labels, problems in ((y, 1), (small[1], 10)):
-            model = everything(linear(X, scale=scale), X, labels)
-            found = predictions(model, X[:1], X[:50], np.unique(labels))
-            assert [int(found["n_estimators"]), int(found["n_problems"])] == [1, problems]
-
-
-def test_the_weights_of_linear_models_give_their_scores(small: Mnist) -> None:
-    X, y = small
-    for labels, problems in ((y == 5, 1), (y, 10)):
-        model = everything(linear(X), X, labels)
-        found = predictions(model, X[:1], X[:50], np.unique(labels))
-        assert found["weights"].shape == (problems, 784)
-        assert found["weights"].dtype == found["intercepts"].dtype == np.float64
-        ours = (X[:50] @ found["weights"].T + found["intercepts"]).squeeze()
-        np.testing.assert_allclose(ours, PLAIN.fit(X, labels).decision_function(X[:50]), atol=1e-6)
-    for model in (linear(X, "all_images"), RandomForestClassifier(3, random_state=0)):
-        found = predictions(everything(model, X, y), X[:1], X[:50], np.unique(y))
-        assert "weights" not in found
-
-
-@pytest.mark.parametrize("strategy", ["most_frequent", "prior"])
-def test_a_model_is_of_the_parameters_it_is_told(small: Mnist, strategy: str) -> None:
-    """None is scikit-learn's default by chance."""
-    X, y = small[0][:300], small[1][:300] == 5
-    folds = assign_folds("stratified", y, 3)
-    for ours, theirs in (
-        (dummy.build(X, strategy=strategy), DummyClassifier(strategy=strategy)),
-        (
-            forest.build(X, n_estimators=7, seed=3),
-            RandomForestClassifier(n_estimators=7, random_state=3),
-        ),
-    ):
-        expected = cross_val_predict(theirs, X, y, cv=3, method="predict_proba")[:, 1]
-        np.testing.assert_array_equal(cross_validated(ours, X, y, folds), expected)
+    assert found["n_estimators"] == 20
+    assert "weights" not in found

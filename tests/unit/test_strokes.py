@@ -1,10 +1,7 @@
 """Features of strokes, the SVM on them and its second opinion, against independent oracles."""
 
+import hashlib
 import json
-import math
-import os
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,13 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from scipy import ndimage
-from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
 from stages.common.arrays import save, save_set
 from stages.data.sources import Mnist
-from stages.evaluate.errors import error, mcnemar, steps
 from stages.models.saved import save_model
 from stages.models.svc import OneVsOneSVC
 from stages.strokes.choose_svm import main as choose
@@ -55,8 +50,10 @@ from stages.strokes.svm import (
     with_copies,
 )
 from stages.strokes.train_svm import drawn
-from tests.support import IS_X86, ROOT
+from tests.support import IS_X86
 
+# Of the features of copies, as found on x86-64.
+DIGEST = "01eafaecd253962b267be0d4c6c5ee1b89b2a360fcec1019ca62ed98dc85c4a0"
 IDENTITY = np.array([[[SIDE / 2, 0, 13.5], [0, SIDE / 2, 13.5]]])
 
 
@@ -97,20 +94,6 @@ def test_a_normalised_image_is_centred_upright_and_of_one_size(digits: Mnist) ->
     # Long strokes leave the frame, and bilinear interpolation blurs.
     assert (np.median(found, axis=0) < [0.1, 0.1, 0.02, 0.02]).all()
     assert (np.quantile(found, 0.95, axis=0) < [0.5, 0.5, 0.15, 0.05]).all()
-
-
-def test_slant_place_and_size_make_no_difference(digits: Mnist) -> None:
-    images = digits[0][:100]
-    written = np.stack(
-        [
-            ndimage.affine_transform(image, [[1.1, 0], [0.25, 1.1]], [-1.5, -5], order=1)
-            for image in images
-        ]
-    )
-    plain, other = (features(of, normalising(of)).astype(float) for of in (images, written))
-    distances = np.linalg.norm(plain[:, None] - other, axis=2)
-    assert np.mean(distances.argmin(axis=1) == np.arange(100)) > 0.95
-    assert np.median(np.diag(distances)) < np.median(distances) / 3
 
 
 @pytest.mark.parametrize("maps", ["identity", "normalising", "warped"])
@@ -184,28 +167,36 @@ def test_features_have_one_length_and_a_blank_image_none(digits: Mnist) -> None:
     np.testing.assert_array_equal(found[590:], features(images[590:], normalising(images[590:])))
 
 
-@pytest.mark.parametrize("known", [[3, 5], [0, 4, 9], list(range(10))])
-def test_the_answers_are_the_svcs(some: Images, digits: Mnist, known: list[int]) -> None:
-    rows = np.flatnonzero(np.isin(digits[1][:1200], known))
-    X, y, n = some.features[rows], digits[1][rows] * np.uint8(25), len(known)
-    few = 10 * n
-    ranking = ranked(as_integers(fit(X[:few], y[:few], C=10, gamma=3)), X[few:])
-    svc = theirs(X[:few], y[:few], C=10, gamma=3)
-    pairs = svc.set_params(decision_function_shape="ovo").decision_function(X[few:])
-    pairs = -pairs[:, None] if n == 2 else pairs
+def expected_ranking(pairs: NDArray[np.float64], classes: NDArray) -> Ranking:
+    """By votes, then by how clear they are, then the lower class, from decisions (m, n_pairs)."""
+    n = len(classes)
     wins = np.zeros((len(pairs), n, n))
     wins[:, *np.triu_indices(n, 1)] = pairs
     wins -= wins.swapaxes(1, 2)
     votes, clearness = (wins > 0).sum(axis=2), wins.clip(-1, 1).sum(axis=2)
-    second, first = np.lexsort((clearness, votes), axis=1)[:, -2:].T
-    np.testing.assert_array_equal(ranking.first, svc.classes_[first])
-    np.testing.assert_array_equal(ranking.second, svc.classes_[second])
-    margin = wins[np.arange(len(wins)), first, second]
-    np.testing.assert_allclose(ranking.margin, margin, atol=2e-3)
-    untied = np.sum(votes == votes.max(axis=1, keepdims=True), axis=1) == 1
-    np.testing.assert_array_equal(ranking.first[untied], svc.predict(X[few:])[untied])
-    # Of many classes, it is the votes that decide.
-    assert n < 10 or (first != clearness.argmax(axis=1)).any()
+    first, second = np.array(
+        [
+            sorted(range(n), key=lambda i: (-vote[i], -clear[i], i))[:2]
+            for vote, clear in zip(votes, clearness, strict=True)
+        ]
+    ).T
+    return Ranking(classes[first], classes[second], wins[np.arange(len(wins)), first, second])
+
+
+@pytest.mark.parametrize("known", [[3, 5], [0, 4, 9], list(range(10))])
+def test_the_answers_are_the_svcs(some: Images, digits: Mnist, known: list[int]) -> None:
+    rows = np.flatnonzero(np.isin(digits[1][:1200], known))
+    X, y, few = some.features[rows], digits[1][rows] * np.uint8(25), 10 * len(known)
+    ranking = ranked(as_integers(fit(X[:few], y[:few], C=10, gamma=3)), X[few:])
+    svc = theirs(X[:few], y[:few], C=10, gamma=3)
+    answers = svc.predict(X[few:])
+    pairs = svc.set_params(decision_function_shape="ovo").decision_function(X[few:])
+    expected = expected_ranking(-pairs[:, None] if len(known) == 2 else pairs, svc.classes_)
+    np.testing.assert_array_equal(ranking.first, expected.first)
+    np.testing.assert_array_equal(ranking.second, expected.second)
+    np.testing.assert_allclose(ranking.margin, expected.margin, atol=2e-3)
+    # Ties are decided otherwise.
+    assert np.mean(ranking.first == answers) > 0.97
 
 
 @pytest.mark.skipif(not IS_X86, reason="for want of x86-64: elsewhere libsvm rounds otherwise")
@@ -224,24 +215,18 @@ def test_the_saved_svc_is_the_one_that_scikit_learn_fits(
 def test_votes_decide_then_how_clear_they_are_then_the_lower_class(n: int) -> None:
     """Of pairs drawn at random: what no image decides, the intercepts do."""
     random, classes = np.random.RandomState(n), np.arange(n) * 3
-    for _ in range(60):
-        pairs = random.choice([-3, -1, -1 / 64, -1 / 64, 1 / 64, 1 / 64, 1, 3], n * (n - 1) // 2)
+    levels = [-3, -1, -1 / 64, -1 / 64, 1 / 64, 1 / 64, 1, 3]
+    for pairs in random.choice(levels, (60, 1, n * (n - 1) // 2)):
         learned = {
             "support": np.zeros((n, 1), np.uint16),
             "n_support": np.ones(n, int),
             "coefficients": np.zeros((n, n - 1), np.int32),
-            "intercepts": (pairs * KERNEL * COEFFICIENT).astype(np.int64),
+            "intercepts": (pairs[0] * KERNEL * COEFFICIENT).astype(np.int64),
             "classes": classes,
             "gamma": np.array(1.0),
         }
-        ranking = ranked(learned, np.zeros((1, 1), np.uint16))
-        wins = np.zeros((n, n))
-        wins[np.triu_indices(n, 1)] = pairs
-        wins -= wins.T
-        votes, clearness = (wins > 0).sum(axis=1), wins.clip(-1, 1).sum(axis=1)
-        first, second, *_ = sorted(range(n), key=lambda i: (-votes[i], -clearness[i], i))
-        assert [int(of[0]) for of in ranking[:2]] == [classes[first], classes[second]]
-        assert ranking.margin[0] == wins[first, second]
+        found = ranked(learned, np.zeros((1, 1), np.uint16))
+        np.testing.assert_array_equal(found, expected_ranking(pairs, classes))
 
 
 @pytest.mark.parametrize("C", [0.1, 1000])
@@ -258,65 +243,37 @@ def test_what_an_svc_has_learned_is_kept_to_4096ths(some: Images, C: float) -> N
     np.testing.assert_allclose(intercepts, svc.intercept_, atol=1 / KERNEL)
 
 
-def test_a_deformed_distance_is_brute_forces() -> None:
-    rng, side = np.random.default_rng(0), 9
+def test_a_deformed_distance_is_the_least_sum_around_each_pixel() -> None:
+    rng, side, edge = np.random.default_rng(0), 9, 2
     query, other = rng.integers(-4000, 4001, (2, 2, side, side)).astype(np.int32)
-    moves, edge = 2, 3
-    far = np.pad(other, ((0, 0), (edge, edge), (edge, edge)))
-    total = 0
-    for row in range(side):
-        for column in range(side):
-            sums = []
-            for down in range(-moves, moves + 1):
-                for right in range(-moves, moves + 1):
-                    class_distances = 0
-                    for i in (row - 1, row, row + 1):
-                        for j in (column - 1, column, column + 1):
-                            if 0 <= i < side and 0 <= j < side:
-                                there = far[:, i + down + edge, j + right + edge].astype(int)
-                                class_distances += ((query[:, i, j] - there) ** 2).sum()
-                    sums.append(class_distances)
-            total += min(sums)
-    assert deformed(query[None], other[None], moves).tolist() == [total]
-
-
-def test_moved_by_a_pixel_is_no_distance_and_the_largest_gradients_fit() -> None:
-    gradient = np.zeros((2, SIDE, SIDE), dtype=np.int32)
-    gradient[:, 8:24, 8:24] = np.random.default_rng(0).integers(-4080, 4081, (2, 16, 16))
-    moved = np.roll(gradient, (1, -2), axis=(1, 2))
-    assert deformed(gradient[None], moved[None], 2).tolist() == [0]
-    assert deformed(gradient[None], moved[None], 1)[0] > 0
-    # Sobel of 255 * SHADES.
+    far = np.pad(other, ((0, 0), (edge, edge), (edge, edge))).astype(int)
+    around = np.ones((3, 3), dtype=int)
+    for moves in (0, 1, 2):
+        sums = []
+        for down, right in product(range(edge - moves, edge + moves + 1), repeat=2):
+            squared = (query - far[:, down : down + side, right : right + side]) ** 2
+            sums.append(ndimage.convolve(squared.sum(axis=0), around, mode="constant"))
+        assert deformed(query[None], other[None], moves).tolist() == [np.min(sums, axis=0).sum()]
+    # The largest gradients fit: Sobel of 255 * SHADES.
     most = np.full((2, SIDE, SIDE), 4 * 255 * SHADES, dtype=np.int32)
     inside = SIDE - 2 * 3
     assert deformed(most[None], -most[None], 2)[0] >= inside**2 * 9 * 2 * (8 * 255 * SHADES) ** 2
 
 
 def test_the_nearest_of_a_class_are_brute_forces(some: Images, digits: Mnist) -> None:
-    y, labels = digits[1][200:1200], digits[1][:200][::-1]
-    among, queries = some.features[200:], some.features[:200]
-    found = nearest(queries, labels, among, y, 10)
-    for query, label, (rows, squared) in zip(queries, labels, found, strict=True):
-        distances = ((among.astype(int) - query.astype(int)) ** 2).sum(axis=1)
-        of_class = np.flatnonzero(y == label)
-        order = of_class[np.argsort(distances[of_class], kind="stable")][:10]
-        np.testing.assert_array_equal(rows, order)
-        np.testing.assert_array_equal(squared, distances[order])
-    ((rows, _),) = nearest(queries[:1], labels[:1] * 0, among[:5], np.array([0, 1, 0, 1, 1]), 10)
-    assert sorted(rows) == [0, 2]
-
-
-def test_the_nearest_of_many_are_brute_forces() -> None:
-    """With ties, which go to the lower row."""
-    random = np.random.RandomState(0)
-    among, queries = (random.randint(0, 30, (n, 3)).astype(np.uint16) for n in (4000, 20))
-    y = np.zeros(4000, np.uint8)
-    for n in (1, 7):
-        for query, (rows, squared) in zip(
-            queries, nearest(queries, y[:20], among, y, n), strict=True
-        ):
+    """Of some, of many, of fewer than asked for; with ties, which go to the lower row."""
+    random, train = np.random.RandomState(0), some.features[200:]
+    many, asked = (random.randint(0, 30, (n, 3)).astype(np.uint16) for n in (4000, 20))
+    for queries, labels, among, y, n in (
+        (some.features[:200], digits[1][:200][::-1], train, digits[1][200:1200], 10),
+        (some.features[:1], np.array([0]), train[:5], np.array([0, 1, 0, 1, 1]), 10),
+        *((asked, np.zeros(20, int), many, np.zeros(4000, int), n) for n in (1, 7)),
+    ):
+        found = nearest(queries, labels, among, y, n)
+        for query, label, (rows, squared) in zip(queries, labels, found, strict=True):
             distances = ((among.astype(int) - query.astype(int)) ** 2).sum(axis=1)
-            order = np.argsort(distances, kind="stable")[:n]
+            of_class = np.flatnonzero(y == label)
+            order = of_class[np.argsort(distances[of_class], kind="stable")][:n]
             np.testing.assert_array_equal(rows, order)
             np.testing.assert_array_equal(squared, distances[order])
 
@@ -334,14 +291,6 @@ def test_the_distance_to_a_class_is_that_of_the_least_deformed(some: Images, dig
         query = gradient(pixels)
         each = [deformed(query, gradient(train.pixels[row]), moves)[0] for row in rows]
         assert distance == min(each) < max(each)
-
-
-def test_where_an_opinion_balances_the_margin_two_classes_remain() -> None:
-    said = apply_second_opinion(
-        Ranking(np.array([3]), np.array([5]), np.array([0.5])), np.array([-0.25]), 2
-    )
-    assert {int(said.first[0]), int(said.second[0])} == {3, 5}
-    assert said.margin[0] == 0
 
 
 def test_a_second_opinion_is_asked_within_the_margin(some: Images, digits: Mnist) -> None:
@@ -363,6 +312,10 @@ def test_a_second_opinion_is_asked_within_the_margin(some: Images, digits: Mnist
     assert np.mean(said.first[~sure] == truth[~sure]) > 0.95
     assert (said.first + said.second == wrong + truth).all()
     np.testing.assert_allclose(said.margin, abs(ranking.margin + 1e6 * opinion))
+    # Where it balances the margin, the two classes remain.
+    said = apply_second_opinion(ranking, -ranking.margin / 2, 2)
+    assert (said.first + said.second == wrong + truth).all()
+    assert (said.margin == 0).all()
 
 
 def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
@@ -383,6 +336,7 @@ def test_copies_are_of_the_seed_and_teach(some: Images, digits: Mnist) -> None:
     assert not np.array_equal(X[400:], other[400:])
     # What the report makes them of.
     support = np.arange(0, 1200, 7)
+    assert hashlib.sha256(X.tobytes()).hexdigest() == DIGEST
     made = drawn(support, train.pixels, virtual_maps(normalising(train.pixels), 2, values))
     of_made = features(made["images"][made["image"]], made["maps"])
     np.testing.assert_array_equal(of_made, X[support])
@@ -397,21 +351,11 @@ def test_the_machine_with_the_fewest_errors_is_chosen(digits: Mnist, tmp_path: P
     n, n_folds = 150, 3
     pixels, y = digits[0][:n], digits[1][:n]
     train = Images(pixels, features(pixels, normalising(pixels)))
-    values: dict[str, Any] = {
-        "gamma": [30, 1],
-        "n_virtual_copies": [1, 0],
-        "weight": [0, 1e-9, 50],
-        "C": 10,
-        "jitter": 0.1,
-        "seed": 0,
-        "n_nearest": 2,
-        "max_displacement": 0,
-    }
+    values: dict[str, Any] = {"gamma": [30, 1], "n_virtual_copies": [1, 0], "weight": [0, 1e-9, 50]}
+    candidates = list(product(*values.values()))
+    values |= {"C": 10, "jitter": 0.1, "seed": 0, "n_nearest": 2, "max_displacement": 0}
     splits = list(StratifiedKFold(n_folds).split(y, y))
-    wrong = dict.fromkeys(
-        product(*(values[name] for name in ("gamma", "n_virtual_copies", "weight"))), 0
-    )
-    support = {}
+    wrong, support = dict.fromkeys(candidates, 0), {}
     for gamma in values["gamma"]:
         alone = [
             rows[theirs(train.features[rows], y[rows], 10, gamma).support_] for _, rows in splits
@@ -431,8 +375,7 @@ def test_the_machine_with_the_fewest_errors_is_chosen(digits: Mnist, tmp_path: P
     best = min(wrong, key=wrong.__getitem__)
     # The first of several, and not the first of all.
     assert errors.count(min(errors)) > 1
-    assert errors[0] > min(errors)
-    assert best[0] != values["gamma"][0]
+    assert best[0] != candidates[0][0]
     save_set(tmp_path / "train", train.pixels, y)
     save(tmp_path / "train.npy", train.features)
     YAML().dump(
@@ -447,77 +390,3 @@ def test_the_machine_with_the_fewest_errors_is_chosen(digits: Mnist, tmp_path: P
         "cross_validated_error": round(min(errors) / n, 10),
     }
     np.testing.assert_array_equal(np.load(tmp_path / "support.npy"), support[best[0]])
-
-
-@pytest.mark.parametrize(
-    ("errors", "n"), [(0, 10), (0, 51), (1, 10), (37, 10_000), (237, 10_000), (7, 7), (9, 9)]
-)
-def test_the_interval_is_wilsons(errors: int, n: int) -> None:
-    """Where the rate is as far from the share as 95 % of a normal distribution lie (1927)."""
-    found = error(np.arange(n) < errors, np.zeros(n, dtype=bool))
-    assert (found["errors"], found["share"]) == (errors, errors / n)
-    assert 0 <= found["low"] <= found["share"] <= found["high"] <= 1
-    for rate in (found["low"], found["high"]):
-        if 0 < rate < 1:
-            deviations = abs(errors / n - rate) / math.sqrt(rate * (1 - rate) / n)
-            assert deviations == pytest.approx(1.959964, abs=1e-5)
-
-
-@pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (3, 9), (9, 3), (5, 5), (9, 209)])
-def test_mcnemars_test_is_a_coins(first: int, second: int) -> None:
-    """Of so many throws, how likely is it that a fair coin falls so seldom, or so often?"""
-    n, both = first + second, 4
-    this, that = np.zeros((2, n + 2 * both), dtype=bool)
-    this[: first + both], that[first : first + both] = True, True
-    that[first + both : n + both] = True
-    found = mcnemar(this, that, np.zeros(n + 2 * both, dtype=bool))
-    assert (found["only_this_wrong"], found["only_that_wrong"]) == (first, second)
-    assert found["p"] == pytest.approx(binomtest(first, n).pvalue if n else 1)
-
-
-def test_a_step_that_adds_nothing_is_left_out() -> None:
-    y = np.arange(10)
-    said = dict.fromkeys(("without_copies", "alone", "predictions"), y)
-    columns = steps(said, y + 1, {"gamma": 3, "n_virtual_copies": 0, "weight": 0}, y)
-    assert columns["step"] == ["kNN on shifted copies", "SVC on strokes"]
-    assert columns["errors"] == [10, 0]
-
-
-DIGEST = """
-import hashlib
-import numpy as np
-from pathlib import Path
-from stages.data.sources import sample
-from stages.strokes.svm import Images, as_integers, fitted, ranked, with_copies
-from stages.strokes.extract_features import features, normalising
-pixels, y = (array[:900] for array in sample(Path())[:2])
-train = Images(pixels, features(pixels, normalising(pixels)))
-values = {"jitter": 0.12, "seed": 0}
-copied = with_copies(train.at(np.arange(600)), y[:600], 1, values)
-(svc,) = fitted([(*copied, 3)], 10)
-arrays = [train.features, svc.dual_coef_, svc.intercept_, *as_integers(svc).values()]
-arrays += ranked(as_integers(svc), train.features)
-print(hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest())
-"""
-
-
-def test_the_bits_are_the_same_without_avx_and_fma() -> None:
-    """Also in the C library's exp, which is another one then."""
-    other = {
-        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX",
-        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
-        "OPENBLAS_CORETYPE": "Nehalem",
-        "OMP_NUM_THREADS": "1",
-    }
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", DIGEST],
-            cwd=ROOT,
-            env=os.environ | changed,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for changed in ({}, other)
-    }
-    assert len(digests) == 1
