@@ -24,7 +24,7 @@ from stages.data import fetch, photos, sources
 from tests.support import ROOT
 
 SOURCES: dict[str, sources.Fetch] = {
-    **fetch.SOURCES,
+    **sources.SOURCES,
     "pictures": partial(photos.read_photos, polarity="auto"),
 }
 Plant = Callable[[Path], Any]
