@@ -572,10 +572,7 @@ NO_NAMES = (" ", "a\nb", "\x1b[1m", "x" * 31, "\udcff")
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (
-            lambda at: (at / "train/b/no.jpg").write_bytes(b"no picture"),
-            "b/no.jpg is not PNG or JPEG",
-        ),
+        (holds("train/b/no.jpg", b"no picture"), "b/no.jpg is not PNG or JPEG"),
         (cut_off, "b/00001.png is damaged or too large: "),
         (saved("a.png", Image.new("1", (10_000, 10_000))), "b/a.png is damaged or too large: "),
         (saved("thin.png", Image.new("L", (900, 1))), "b/thin.png is too thin: 900 × 1 "),
@@ -583,7 +580,7 @@ NO_NAMES = (" ", "a\nb", "\x1b[1m", "x" * 31, "\udcff")
         (lambda at: (at / "train/b/x.png").mkdir(), "b/x.png is a folder: its pictures belong in"),
         (lambda at: (at / "train/c").mkdir(), "train/c is empty"),
         (lambda at: (at / "test/b").mkdir(parents=True), "test/b is empty"),
-        (lambda at: (at / "train/x.png").touch(), "train/x.png is not a folder"),
+        (holds("train/x.png", b""), "train/x.png is not a folder"),
         (lambda at: shutil.rmtree(at / "train/b"), "train has 1 folders of pictures, but should"),
         (lambda at: (at / "test/c").mkdir(parents=True), "test has c, which "),
         (lambda at: (at / "train").rename(at / "elsewhere"), "train is not a folder"),
