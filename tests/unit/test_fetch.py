@@ -111,7 +111,7 @@ def test_a_folder_gives_its_training_images_first(tmp_path: Path, write: Change)
 @pytest.mark.parametrize("header", ["", "id,1x1"])
 def test_of_kaggles_tables_that_without_labels_is_not_read(tmp_path: Path, header: str) -> None:
     """It has the pixels alone, or numbers of its lines in the labels' place."""
-    write_csv(tmp_path, header=header)
+    write_csv(tmp_path, header=header, encoding="utf-8-sig")
     rows = (tmp_path / "test.csv").read_text().splitlines()
     if not header:
         (tmp_path / "test.csv").write_text("\n".join(row.split(",", 1)[1] for row in rows))
