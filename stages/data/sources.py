@@ -133,12 +133,7 @@ PUBLISHED = {
     "emnist-digits": Published(
         ("https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",),
         {"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
-        members=(
-            "gzip/emnist-digits-train-images-idx3-ubyte.gz",
-            "gzip/emnist-digits-test-images-idx3-ubyte.gz",
-            "gzip/emnist-digits-train-labels-idx1-ubyte.gz",
-            "gzip/emnist-digits-test-labels-idx1-ubyte.gz",
-        ),
+        members=[f"gzip/emnist-digits-{n.replace('t10k', 'test')}.gz" for n in IDX_FILES],
         n_train=240_000,
     ),
     # https://github.com/facebookresearch/qmnist

@@ -16,7 +16,6 @@ from stages.common.errors import UserError
 from stages.common.folds import fold_numbers
 from stages.data import check_data
 from stages.data.augment import augment, shifted
-from stages.data.gallery import class_counts
 from stages.data.sources import Mnist
 from stages.evaluate.analyse_errors import long_form, panel
 from stages.output.pictures import save_matrix, save_panels, sheet
@@ -59,7 +58,7 @@ def run_stage(folder: Path, labels: Any, classes: list[str], **edits: Any) -> An
 def told(labels: Any = LABELS, n_train: int | None = None, **edits: Any) -> list[str]:
     """The mistakes where parameters have other values, a dot in their names written as __."""
     params = PARAMS | {name.replace("__", "."): value for name, value in edits.items()}
-    source = {"classes": [], "n_train": n_train}
+    source: dict[str, Any] = {"classes": [], "n_train": n_train}
     return list(check_data.mistakes(params.__getitem__, np.array(labels, np.uint8), source))
 
 
@@ -193,16 +192,6 @@ def test_augmented_set_has_every_copy_once_with_its_label(digits: Mnist) -> None
     np.testing.assert_array_equal(new_labels, again)
     assert (new_labels != other).any()
     assert (new_labels != np.tile(labels, 3)).any()
-
-
-def test_class_counts_are_of_the_classes_there_are() -> None:
-    names = {"0": "zero", "1": "one", "255": "many"}
-    counts = class_counts(np.array([1, 1, 255], np.uint8), np.array([0], np.uint8), names)
-    assert counts == {
-        "digit": ["zero", "one", "many"],
-        "train": [0, 2, 1],
-        "test": [1, 0, 0],
-    }
 
 
 def test_a_sheet_reads_like_text() -> None:

