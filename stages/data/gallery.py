@@ -1,12 +1,9 @@
 """Stage gallery: images as they are, shifted and cleaned; how many of each class (In 7-10, 71)."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.common.arrays import load_group, load_set
 from stages.common.params import read
@@ -15,19 +12,6 @@ from stages.output.pictures import INCHES_PER_DIGIT, save_panels, sheet
 from stages.output.tables import write_csv
 
 DIRECTIONS = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
-
-
-def class_counts(
-    train: NDArray[np.uint8], test: NDArray[np.uint8], names: Mapping[str, str]
-) -> dict[str, Sequence[Any]]:
-    """How many images there are of each class: ``digit``, ``train`` and ``test``, (n_classes,).
-
-    ``names`` has the name of each label, which is what column ``digit`` holds.
-    """
-    classes = np.union1d(train, test)
-    counts = [np.bincount(labels, minlength=256)[classes] for labels in (train, test)]
-    digits = [names[str(label)] for label in classes]
-    return {"digit": digits, "train": counts[0].tolist(), "test": counts[1].tolist()}
 
 
 def main(
@@ -72,4 +56,9 @@ def main(
     sheets = [sheet(row, len(row)) for row in rows.values()]
     size = len(rows["clean"]) * 2 * INCHES_PER_DIGIT
     save_panels(pictures / "denoise.png", sheets, list(rows), 1, size)
-    write_csv(counts, class_counts(labels, load_set(test)[1], names))
+    _, tested = load_set(test)
+    there = np.union1d(labels, tested)
+    columns = {"digit": [names[str(label)] for label in there]}
+    for part, of_part in (("train", labels), ("test", tested)):
+        columns[part] = np.bincount(of_part, minlength=256)[there].tolist()
+    write_csv(counts, columns)

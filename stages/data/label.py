@@ -2,16 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stages.common.arrays import load_set, save
 from stages.common.params import read
-
-
-def is_target(labels: NDArray[np.uint8], target: int) -> NDArray[np.bool_]:
-    """Whether each of the digits ``labels`` (n,) is the target: (n,)."""
-    return np.asarray(labels == target)
 
 
 def main(params: Path, train: Path, test: Path, out: Path) -> None:
@@ -19,4 +11,4 @@ def main(params: Path, train: Path, test: Path, out: Path) -> None:
     target = read(params, "binary.target")
     for part in (train, test):
         _, labels = load_set(part)
-        save(out / f"{part.name}.npy", is_target(labels, target))
+        save(out / f"{part.name}.npy", labels == target)

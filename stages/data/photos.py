@@ -27,19 +27,11 @@ SIDE = 28
 FAINT = 16
 # Of the name of a class, as check_params has it for data.classes.
 MAX_CHARACTERS = 30
-# An MPO is a JPEG with a second one, as some phones take it.
-FORMATS = {"PNG", "JPEG", "MPO"}
 # What Pillow raises of a damaged file, or of one that is too large.
 DAMAGED: tuple[type[Exception], ...] = (
-    AttributeError,
-    OSError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    Warning,
-    struct.error,
+    *(AttributeError, OSError, SyntaxError, TypeError, ValueError, Warning, struct.error),
+    Image.DecompressionBombError,
 )
-DAMAGED += (Image.DecompressionBombError,)
 # What systems leave, as .dvcignore has it; names that start with a dot are theirs, too.
 LEFT_BEHIND = {"Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir"}
 
@@ -113,35 +105,34 @@ def list_photos(folder: Path) -> tuple[list[str], Files, Files]:
     return [] if are_labels else names, _of_classes(train, labels), of_test
 
 
-def open_photo(path: Path) -> Image.Image:
-    """A photo upright by its EXIF orientation: grey (L), of 16 bits (F), or transparent (LA).
+def read_photo(path: Path) -> Photo:
+    """A photo upright by its EXIF orientation, shrunk.
 
     Raises:
-        SourceError: The file is no PNG or JPEG, damaged, or of more pixels than Pillow trusts.
+        SourceError: The file is no PNG or JPEG, damaged, too thin, or of more pixels than Pillow
+            trusts.
     """
     if path.is_dir():
         raise SourceError(f"{path} is a folder: its pictures belong into {path.parent}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                if file.format not in FORMATS:
-                    raise SourceError(f"{path} is {file.format}, not PNG or JPEG")
-                image = ImageOps.exif_transpose(file)
+        with (
+            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
+            Image.open(path) as file,
+        ):
+            # An MPO is a JPEG with a second one, as some phones take it.
+            if file.format not in ("PNG", "JPEG", "MPO"):
+                raise SourceError(f"{path} is {file.format}, not PNG or JPEG")
+            image = ImageOps.exif_transpose(file)
     except UnidentifiedImageError as error:
         raise SourceError(f"{path} is not PNG or JPEG") from error
     except DAMAGED as error:
         raise SourceError(f"{path} is damaged or too large: {error}") from error
     if image.mode.startswith("I"):
         # 16 bits, which Pillow would cut off.
-        return Image.fromarray(np.asarray(image, np.float32))
-    is_clear = image.has_transparency_data
-    return image.convert("RGBA").convert("LA") if is_clear else image.convert("L")
-
-
-def read_photo(path: Path) -> Photo:
-    """A photo as :func:`open_photo` has it, shrunk."""
-    image = open_photo(path)
+        image = Image.fromarray(np.asarray(image, np.float32))
+    else:
+        is_clear = image.has_transparency_data
+        image = image.convert("RGBA").convert("LA") if is_clear else image.convert("L")
     pixels = np.asarray(ImageOps.contain(image, (SIDE, SIDE), Image.Resampling.LANCZOS))
     if not pixels.size:
         raise SourceError(f"{path} is too thin: {image.width} × {image.height} pixels")

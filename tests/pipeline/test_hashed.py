@@ -1,6 +1,5 @@
 """What fetch reads of a user's folders is what DVC hashes, whatever the names and links in them."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -8,9 +7,11 @@ import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import pytest
 from dvc.fs import LocalFileSystem
 from dvc.ignore import DvcIgnoreFilter
@@ -21,13 +22,16 @@ from PIL import Image
 
 from stages.common.errors import UserError
 from stages.data import fetch, photos, sources
+from stages.data.sources import IDX_FILES
 from tests.support import ROOT
+from tests.support.clone import md5
+from tests.support.idx import write_idx
 
 SOURCES: dict[str, sources.Fetch] = {
-    **fetch.SOURCES,
+    **sources.SOURCES,
     "pictures": partial(photos.read_photos, polarity="auto"),
 }
-Plant = Callable[[Path], Any]
+Plant: TypeAlias = Callable[[Path, str], Any]
 PICTURES, TRAIN, TEST = "data/pictures", "data/pictures/train", "data/pictures/test"
 FOLDERS = (PICTURES, TRAIN, f"{TRAIN}/cat", TEST, f"{TEST}/cat", "data/idx")
 # By .dvcignore, by DVC itself, and of no meaning.
@@ -39,30 +43,23 @@ NAMES = (
 )
 
 
-def save_picture(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.linear_gradient("L").save(path, format="PNG")
+def a_picture(project: Path, path: str) -> None:
+    (project / path).parent.mkdir(parents=True, exist_ok=True)
+    Image.linear_gradient("L").save(project / path, format="PNG")
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with this one's .dvcignore, two classes of pictures and four IDX files."""
     folder = tmp_path / "project"
-    folder.mkdir()
+    (folder / "data" / "idx").mkdir(parents=True)
     shutil.copy(ROOT / ".dvcignore", folder)
     for name in (f"{TRAIN}/cat", f"{TRAIN}/dog", f"{TEST}/cat"):
-        save_picture(folder / name / "a.png")
-    (folder / "data" / "idx").mkdir()
-    for name in sources.IDX_FILES:
-        header, n_bytes = (
-            (b"\x03\0\0\0\1\0\0\0\x1c\0\0\0\x1c", 784) if "idx3" in name else (b"\1\0\0\0\1", 1)
-        )
-        (folder / "data" / "idx" / name).write_bytes(b"\0\0\x08" + header + bytes(n_bytes))
+        a_picture(folder, f"{name}/a.png")
+    write_idx(
+        folder / "data" / "idx", [np.zeros(shape, "u1") for shape in [(1, 28, 28)] * 2 + [(1,)] * 2]
+    )
     return folder
-
-
-def content(path: Path) -> str:
-    return hashlib.md5(path.read_bytes()).hexdigest()
 
 
 def hashed(project: Path, name: str) -> dict[Path, str]:
@@ -82,7 +79,7 @@ def read(project: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> dict[Pa
     found = {}
 
     def recorded(reads: Callable[..., Any], path: Path, *arguments: Any) -> Any:
-        found[path] = content(path)
+        found[path] = md5(path)
         return reads(path, *arguments)
 
     monkeypatch.setattr(photos, "read_photo", partial(recorded, photos.read_photo))
@@ -93,63 +90,45 @@ def read(project: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> dict[Pa
     return {}
 
 
-def a_class(name: str, project: Path) -> None:
-    save_picture(project / TRAIN / name / "a.png")
+def a_folder(project: Path, path: str) -> None:
+    (project / path).mkdir(exist_ok=True)
 
 
-def a_class_in_both(name: str, project: Path) -> None:
-    for part in (TRAIN, TEST):
-        save_picture(project / part / name / "a.png")
-
-
-def a_picture(name: str, project: Path) -> None:
-    save_picture(project / TRAIN / "cat" / name)
-
-
-def a_folder(name: str, inside: str, project: Path) -> None:
-    (project / inside / name).mkdir(exist_ok=True)
-
-
-def a_file(name: str, inside: str, project: Path) -> None:
+def a_file(project: Path, path: str) -> None:
     """Which hides all, where DVC takes it for its own."""
-    (project / inside / name).write_text("*\n")
+    (project / path).write_text("*\n")
 
 
-def a_link(name: str, project: Path) -> None:
+def a_link(project: Path, path: str) -> None:
     """What was there lies elsewhere."""
     moved = project.parent / "elsewhere"
-    (project / name).rename(moved)
-    (project / name).symlink_to(moved)
+    (project / path).rename(moved)
+    (project / path).symlink_to(moved)
 
 
-def a_link_inside(name: str, project: Path) -> None:
-    (project / TRAIN / "bird").symlink_to(project / name)
+def a_link_to_a_class(project: Path, path: str) -> None:
+    (project / path).symlink_to(project / TRAIN / "cat")
 
 
-PLANTS: dict[str, Plant] = {
-    **{f"class {name}": partial(a_class, name) for name in NAMES},
-    **{f"class {name} in both": partial(a_class_in_both, name) for name in NAMES},
-    **{f"picture {name}.png": partial(a_picture, f"{name}.png") for name in NAMES},
-    **{f"picture {name}": partial(a_picture, name) for name in NAMES},
-    **{
-        f"{make.__name__} {name} in {inside}": partial(make, name, inside)
-        for make in (a_folder, a_file)
-        for name in (".git", ".hg", ".dvc", ".dvcignore")
-        for inside in FOLDERS
-    },
-    ".dvcignore in data": partial(a_file, ".dvcignore", "data"),
-    **{f"link {name}": partial(a_link, name) for name in (*FOLDERS, "data")},
-    "link picture": partial(a_link, f"{TRAIN}/cat/a.png"),
-    **{f"link {name}": partial(a_link, f"data/idx/{name}") for name in sources.IDX_FILES},
-    "link to a class": partial(a_link_inside, f"{TRAIN}/cat"),
-}
+LINKS = [*FOLDERS, "data", f"{TRAIN}/cat/a.png", *(f"data/idx/{name}" for name in IDX_FILES)]
+DVCS_OWN = product((".git", ".hg", ".dvc", ".dvcignore"), FOLDERS)
+PLANTS: list[tuple[Plant, list[str]]] = [
+    *((a_picture, [f"{TRAIN}/{name}/a.png", f"{TEST}/{name}/a.png"]) for name in NAMES),
+    *((a_picture, [f"{TRAIN}/cat/{name}.png"]) for name in NAMES),
+    *((a_picture, [f"{TRAIN}/cat/{name}"]) for name in NAMES),
+    *((make, [f"{at}/{name}"]) for name, at in DVCS_OWN for make in (a_folder, a_file)),
+    (a_file, ["data/.dvcignore"]),
+    *((a_link, [path]) for path in LINKS),
+    (a_link_to_a_class, [f"{TRAIN}/bird"]),
+]
 
 
-@pytest.mark.parametrize("plant", PLANTS.values(), ids=PLANTS.keys())
+@pytest.mark.parametrize(("plant", "paths"), PLANTS)
 def test_what_fetch_reads_dvc_hashes(
-    project: Path, plant: Plant, monkeypatch: pytest.MonkeyPatch
+    project: Path, plant: Plant, paths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(project)
+    for path in paths:
+        plant(project, path)
     for source, name in (("pictures", PICTURES), ("folder", "data/idx")):
         found = read(project, source, monkeypatch)
         assert found.items() <= hashed(project, name).items()
@@ -157,23 +136,23 @@ def test_what_fetch_reads_dvc_hashes(
 
 @pytest.mark.parametrize("name", ["cat", "4913", "x~", "a.orig", "__pycache__"])
 def test_a_class_has_any_name(project: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    a_class(name, project)
+    a_picture(project, f"{TRAIN}/{name}/a.png")
     found = read(project, "pictures", monkeypatch)
     assert project / TRAIN / name / "a.png" in found
     assert len(read(project, "folder", monkeypatch)) == 4
 
 
 @pytest.mark.parametrize(
-    ("plant", "line"),
+    ("plant", "path", "line"),
     [
-        (partial(a_link, TRAIN), "train is a link"),
-        (partial(a_link, f"{TRAIN}/cat"), "train/cat is a link"),
-        (partial(a_folder, ".dvc", PICTURES), "pictures holds a .dvc"),
-        (partial(a_folder, ".dvc", f"{TRAIN}/cat"), "train/cat holds a .dvc"),
+        (a_link, TRAIN, "train is a link"),
+        (a_link, f"{TRAIN}/cat", "train/cat is a link"),
+        (a_folder, f"{PICTURES}/.dvc", "pictures holds a .dvc"),
+        (a_folder, f"{TRAIN}/cat/.dvc", "train/cat holds a .dvc"),
     ],
 )
-def test_what_dvc_does_not_see_is_named(project: Path, plant: Plant, line: str) -> None:
-    plant(project)
+def test_what_dvc_does_not_see_is_named(project: Path, plant: Plant, path: str, line: str) -> None:
+    plant(project, path)
     with pytest.raises(UserError, match=line):
         fetch.fetch("pictures", project / PICTURES, SOURCES)
 
@@ -184,6 +163,6 @@ def test_a_name_that_dvc_cannot_read_is_shown_by_the_command_in_the_documents(
     found = re.search(r"`(find .+?)`", (ROOT / "docs" / "data.md").read_text())
     assert found is not None
     for name in ("ä.png", os.fsdecode(b"\xff.png")):
-        save_picture(project / TRAIN / "cat" / name)
+        a_picture(project, f"{TRAIN}/cat/{name}")
     shown = subprocess.run(found[1], shell=True, cwd=project, capture_output=True, check=True)
     assert shown.stdout == f"{TRAIN}/cat/".encode() + b"\xff.png\n"

@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests.support import ROOT
-from tests.support.clone import install
+from tests.support.clone import Clone, install
 
 PIPELINE = """
 stages:
@@ -37,8 +39,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "a").write_text("1")
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-    for command in (["init", "--quiet"], ["repro", "--quiet"]):
-        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, check=True)
+    for command in ("init", "repro"):
+        Clone(folder, folder).dvc(command)
     install(folder, python=sys.executable, ruff="true", mypy="true")
     return folder
 
@@ -49,45 +51,40 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "folder"))
 
 
-def test_it_passes_where_nothing_would_run(folder: Path) -> None:
-    assert check(folder).returncode == 0
-    # As in a fresh clone.
-    for path in (folder / "b", folder / "c"):
-        path.unlink()
-    shutil.rmtree(folder / ".dvc" / "cache")
-    done = check(folder)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_a_result_that_git_keeps_is_there(folder: Path) -> None:
-    (folder / "d").unlink()
-    done = check(folder)
-    assert done.returncode
-    assert "dvc repro would run kept" in done.stderr
-
-
-def test_it_names_the_stages_that_would_run(folder: Path) -> None:
-    (folder / "a").write_text("2")
-    # Not even their data need be here.
-    (folder / "c").unlink()
-    done = check(folder)
-    assert done.returncode
-    assert done.stderr.startswith("dvc.lock is not of these files; dvc repro would run one\n")
-    assert (folder / "b").read_text() == "1"
-
-
-def test_it_names_a_stage_whose_input_no_stage_has_made(folder: Path) -> None:
+def mix(folder: Path) -> None:
     """As where lines of two runs have met in ``dvc.lock``."""
     lock = YAML(typ="safe").load(folder / "dvc.lock")
-    two = lock["stages"]["two"]
-    for entry in (*two["deps"], *two["outs"]):
+    for entry in (*lock["stages"]["two"]["deps"], *lock["stages"]["two"]["outs"]):
         entry["md5"] = "f" * 32
     YAML().dump(lock, folder / "dvc.lock")
-    for path in (folder / "b", folder / "c"):
-        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        (lambda _: None, []),
+        (lambda folder: (folder / "a").write_text("2"), ["one"]),
+        (mix, ["two"]),
+        # What git keeps.
+        (lambda folder: (folder / "d").unlink(), ["kept"]),
+        (lambda folder: (folder / "dvc.lock").unlink(), ["kept", "one"]),
+    ],
+)
+def test_it_names_the_stages_that_would_run(
+    folder: Path, change: Callable[[Path], Any], stages: list[str]
+) -> None:
+    """The first ones: what these change is not there yet."""
+    if not stages:
+        assert check(folder).returncode == 0
+    # As in a fresh clone.
+    for path in ("b", "c", ".dvc/cache"):
+        shutil.move(folder / path, folder.parent)
+    change(folder)
     done = check(folder)
-    assert done.returncode
-    assert "dvc repro would run two\n" in done.stderr
+    assert bool(done.returncode) == bool(stages)
+    line, *_ = done.stderr.splitlines() or [""]
+    assert line.startswith("dvc.lock is not of these files; dvc repro would run ") == bool(stages)
+    assert sorted(line.partition("would run ")[2].split(", ")) == (stages or [""])
 
 
 @pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml", "params.yaml"])
@@ -101,22 +98,10 @@ def test_a_file_that_dvc_cannot_read_is_told(folder: Path, name: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_without_its_record_it_fails(folder: Path) -> None:
-    (folder / "dvc.lock").unlink()
-    (line,) = (line for line in check(folder).stderr.splitlines() if "would run" in line)
-    named = line.partition("would run ")[2].split(", ")
-    assert sorted(named) == ["kept", "one", "two"]
-    assert named.index("one") < named.index("two")
-
-
 @pytest.mark.parametrize("program", ["ruff", "mypy", "python"])
-@pytest.mark.parametrize("how", ["exit 1", "kill -9 $$", None])
-def test_it_fails_where_a_program_does(folder: Path, program: str, how: str | None) -> None:
-    path = folder / ".venv" / "bin" / program
-    if how is None:
-        path.unlink()
-    else:
-        path.write_text(f"#!/bin/sh\n{how}\n")
+@pytest.mark.parametrize("how", ["exit 1", "kill -9 $$"])
+def test_it_fails_where_a_program_does(folder: Path, program: str, how: str) -> None:
+    (folder / ".venv" / "bin" / program).write_text(f"#!/bin/sh\n{how}\n")
     assert check(folder).returncode
 
 
