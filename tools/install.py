@@ -16,30 +16,25 @@ PINS, VENV = Path("requirements.txt"), Path(".venv")
 STAMP = VENV / ".installed"
 
 
-def wanted() -> list[str]:
-    """Digests of what a venv is made of: all of it, and all but the pins.
+def wanted() -> str:
+    """A digest of what decides: the Python, this folder, which a venv's commands name, the pins.
 
-    That is the Python, and this folder, which a venv's commands name. What pyproject.toml asks for
-    is among the pins. Of the project itself, a venv has the path.
+    What pyproject.toml asks for is among the pins. Of the project itself, a venv has the path.
     """
-    place = [f"{sys.version_info[:2]}".encode(), os.fsencode(Path.cwd())]
-    parts = ([*place, PINS.read_bytes()], place)
-    return [hashlib.sha256(b"\n".join(part)).hexdigest() for part in parts]
+    decides = f"{sys.version_info[:2]}".encode(), os.fsencode(Path.cwd()), PINS.read_bytes()
+    return hashlib.sha256(b"\n".join(decides)).hexdigest()
 
 
-def build(lock: int, anew: bool) -> None:
-    """Build ``.venv``, or bring it up to date; the lock is kept until the last process ends."""
-    major, minor, *_ = sys.version_info
+def build(lock: int) -> None:
+    """Build ``.venv`` anew; the lock is kept until the last of its processes ends."""
+    # This one may be the old venv's.
+    python = f"{sys.base_prefix}/bin/python{sys.version_info.major}.{sys.version_info.minor}"
     pip = [f"{VENV}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    commands = [
+    for command in (
+        [python, "-m", "venv", "--clear", str(VENV)],
         [*pip, "--require-hashes", "--requirement", str(PINS)],
         [*pip, "--no-deps", "--no-build-isolation", "--editable", "."],
-    ]
-    if anew:
-        # This one may be the old venv's.
-        python = f"{sys.base_prefix}/bin/python{major}.{minor}"
-        commands.insert(0, [python, "-m", "venv", "--clear", str(VENV)])
-    for command in commands:
+    ):
         subprocess.run(command, check=True, pass_fds=[lock])
 
 
@@ -48,20 +43,15 @@ def main() -> bool:
     # NFS locks only a file that may be written.
     with PINS.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        found = STAMP.read_text(encoding="ascii").split() if STAMP.is_file() else []
-        if found[:1] == wanted()[:1]:
+        if STAMP.is_file() and STAMP.read_text(encoding="ascii") == wanted():
             return False
         print("make: .venv is made of requirements.txt", flush=True)
         STAMP.unlink(missing_ok=True)
-        in_place = found[1:] == wanted()[1:]
         try:
-            build(file.fileno(), anew=not in_place)
+            build(file.fileno())
         except subprocess.CalledProcessError:
-            if in_place:
-                # Pip changes nothing before it has all, and undoes what fails.
-                STAMP.write_text("\n".join(found), encoding="ascii")
-            sys.exit("requirements.txt could not be installed")
-        STAMP.write_text("\n".join(wanted()), encoding="ascii")
+            sys.exit("requirements.txt could not be installed: make tries again")
+        STAMP.write_text(wanted(), encoding="ascii")
     return True
 
 

@@ -573,7 +573,7 @@ NO_NAMES = (" ", "a\nb", "\x1b[1m", "x" * 31, "\udcff")
         (cut_off, "b/00001.png is damaged or too large: "),
         (saved("a.png", Image.new("1", (10_000, 10_000))), "b/a.png is damaged or too large: "),
         (saved("thin.png", Image.new("L", (900, 1))), "b/thin.png is too thin: 900 × 1 "),
-        (saved("x.jpg", Image.new("L", (5, 5)), format="WEBP"), "b/x.jpg is not PNG or JPEG"),
+        (saved("x.jpg", Image.new("L", (5, 5)), format="WEBP"), "b/x.jpg is WEBP, not PNG or JPEG"),
         (lambda at: (at / "train/b/x.png").mkdir(), "b/x.png is a folder: its pictures belong in"),
         (lambda at: (at / "train/c").mkdir(), "train/c is empty"),
         (lambda at: (at / "test/b").mkdir(parents=True), "test/b is empty"),
