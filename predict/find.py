@@ -374,8 +374,8 @@ def _joined(ink: NDArray[np.bool_]) -> NDArray[np.int32]:
     for group, box in enumerate(ndimage.find_objects(groups[labels]), 1):
         if max(side.stop - side.start for side in box) < SPECK * height:
             groups[groups == group] = 0
-    renumbered: NDArray[np.int32] = np.unique(groups, return_inverse=True)[1].astype(np.int32)
-    return renumbered[labels]
+    joined: NDArray[np.int32] = np.unique(groups, return_inverse=True)[1].astype(np.int32)[labels]
+    return joined
 
 
 def _small(picture: NDArray[np.uint8]) -> Digit:
