@@ -16,9 +16,9 @@ from stages.strokes import extract_features, svm
 from stages.strokes.extract_features import features, normalising
 from stages.strokes.svm import Images, apply_second_opinion, nearest, ranked, second_opinion
 
-# An answer is sure if, of the test images that were won by no more than it, at least so many got a
-# right one, and if no more than a thousandth of all is as far from the images of its class.
-SURE, FARTHEST = 0.9, 0.999
+# An answer is sure if it is beyond the margin of the SVM, within which training images count as
+# mistakes, and if no more than a thousandth of the test images is as far from those of its class.
+SURE, FARTHEST = 1, 0.999
 # Of each of the two likeliest classes, so many images are shown.
 SHOWN = 2
 # What a picture is looked at with, as the training images were.
@@ -118,15 +118,15 @@ class Classifier:
         for label, other, margin, (rows, squared), (other_rows, _) in zip(
             *said, *of_both, strict=True
         ):
-            distance, accuracy = float(np.sqrt(squared[0])), self.accuracy(margin)
-            verdict = "sure" if accuracy >= SURE else "unsure"
+            distance = float(np.sqrt(squared[0]))
+            verdict = "sure" if margin >= SURE else "unsure"
             answers.append(
                 Answer(
                     label=int(label),
                     candidates=[int(label), int(other)],
                     margin=float(margin),
                     distance=distance,
-                    accuracy=accuracy,
+                    accuracy=self.accuracy(margin),
                     verdict="unlike any" if distance > self.farthest else verdict,
                     neighbors=[int(row) for row in (*rows, *other_rows)],
                 )
@@ -134,7 +134,7 @@ class Classifier:
         return answers
 
     def read(self, picture: NDArray[np.uint8]) -> Reading:
-        """The digits of a picture (height, width, 3), and what they are; of a cut one never sure.
+        """The digits of a picture (height, width, 3), and what they are; a part is never sure.
 
         Raises:
             UserError: There is none, or more than 60.
@@ -143,7 +143,7 @@ class Classifier:
         forms = np.stack([mnist_form(digit.ink) for digit in digits])
         answers = [
             answer._replace(verdict="unsure")
-            if digit.is_cut and answer.verdict == "sure"
+            if digit.is_part and answer.verdict == "sure"
             else answer
             for digit, answer in zip(digits, self.predict(forms), strict=True)
         ]

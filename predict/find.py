@@ -41,8 +41,8 @@ STEP = 4
 # Shares of the digits' height: what is a speck before pieces are joined and after, what is a piece
 # and no digit if another is near, how near that is, and how near one of two above each other is.
 DUST, SPECK, PIECE, NEAR, ABOVE = 0.06, 0.3, 0.6, 0.25, 0.12
-# The slope of a line of digits, at most.
-SLOPE = 0.25
+# The slope of a line of digits, at most, and the share of a box from which on another overlaps it.
+SLOPE, OVERLAP = 0.25, 0.1
 # The width of a thin stroke, as a share of a digit's longer side: of MNIST's, few are thinner.
 STROKE = 0.12
 BOX, MIDDLE, FORM = 20, 14, 28
@@ -55,8 +55,16 @@ class Digit(NamedTuple):
 
     box: tuple[slice, slice]
     ink: NDArray[np.float32]
-    is_cut: bool = False
-    """Whether it may go on beyond the picture's edge, and is not alone."""
+    is_part: bool = False
+    """Whether it may go on beyond the picture's edge, or in another's box; if it is not alone."""
+
+
+class Components(NamedTuple):
+    """Connected ink: its numbers, from 1; the slices of each, and their ends, (n, 2, 2)."""
+
+    labels: NDArray[np.signedinteger]
+    boxes: list[tuple[slice, ...]]
+    ends: NDArray[np.intp]
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -110,14 +118,10 @@ def _on_paper(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _components(
-    ink: NDArray[np.bool_],
-) -> tuple[NDArray[np.signedinteger], list, NDArray[np.intp]]:
-    """Numbers of connected ink, from 1; the slices of each; and their ends, (n, 2, 2)."""
-    labels, _ = ndimage.label(ink, TOUCHING)
+def _components(labels: NDArray[np.signedinteger]) -> Components:
     boxes = ndimage.find_objects(labels)
     ends = [[(side.start, side.stop) for side in box] for box in boxes]
-    return labels, boxes, np.array(ends, dtype=np.intp).reshape(-1, 2, 2)
+    return Components(labels, boxes, np.array(ends, dtype=np.intp).reshape(-1, 2, 2))
 
 
 def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -170,8 +174,7 @@ def _from_paper(
     beyond the picture's edge, all is dark.
     """
     half = side // 2
-    light = ndimage.maximum_filter(np.pad(grey, half, constant_values=-np.inf), 2 * half + 1)
-    paper = ndimage.minimum_filter(light, 2 * half + 1)
+    paper = ndimage.grey_closing(np.pad(grey, half, constant_values=-np.inf), (2 * half + 1,) * 2)
     found = paper[half : half + grey.shape[0], half : half + grey.shape[1]] - grey
     middle, noise = _noise(found[is_paper])
     # That is from the lightest paper near: how far other paper is from it tells what is near.
@@ -192,9 +195,9 @@ def _sheet(coarse: NDArray) -> NDArray[np.bool_]:
     """Where the paper is, if it lies on a dark table: a bright rectangle, or a part of one."""
     everywhere = np.ones(coarse.shape, dtype=bool)
     level = coarse.mean()
+    if not (coarse > level).any():
+        return everywhere
     for _ in range(10):
-        if not (coarse > level).any():
-            return everywhere
         level = (coarse[coarse > level].mean() + coarse[coarse <= level].mean()) / 2
     labels, _ = ndimage.label(coarse > level)
     bright = labels == np.bincount(labels[labels > 0]).argmax()
@@ -223,7 +226,7 @@ def _noise(values: NDArray[np.float32]) -> tuple[float, float]:
 def _stroke_width(ink: NDArray[np.bool_]) -> float:
     """That of most components, at the wider of their strokes; infinite if there is no ink."""
     depth = ndimage.distance_transform_edt(ink)
-    labels, _, ends = _components(ink)
+    labels, _, ends = _components(ndimage.label(ink, TOUCHING)[0])
     sizes = np.ptp(ends, axis=2).max(axis=1)
     large = np.flatnonzero(sizes > sizes.max(initial=0) / 4) + 1
     labels[depth < ndimage.maximum_filter(depth, 3)] = 0
@@ -247,7 +250,7 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
     ink = found > least
     in_grid = np.zeros_like(ink)
     for is_first in (True, False, False, False):
-        labels, boxes, ends = _components(ink)
+        labels, boxes, ends = _components(ndimage.label(ink, TOUCHING)[0])
         numbers = np.flatnonzero(np.ptp(ends, axis=2).max(axis=1) > max(ink.shape) / 50)
         starts, stops = ends[numbers].transpose(2, 0, 1)
         sides = stops - starts
@@ -306,19 +309,24 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     if max(picture.shape) <= SMALL:
         return [_small(picture)]
     difference, ink = differences(picture)
-    labels, boxes, _ = _components(ink)
+    labels, boxes, _ = _components(ndimage.label(ink, TOUCHING)[0])
     if not boxes:
         raise UserError("no digit found")
     # Each stroke against its own darkest part, be it in the shade or not.
     levels = np.append(0, _quantiles(difference, labels, np.arange(len(boxes)) + 1, 0.95))
     # A ruled line is far fainter than what is written on it.
     levels[levels < FAINT * np.quantile(levels[labels[labels > 0]], 0.75)] = np.inf
-    labels = _joined((difference > EDGE * levels[labels]) & (labels > 0))
-    boxes = ndimage.find_objects(labels)
+    labels, boxes, ends = _joined((difference > EDGE * levels[labels]) & (labels > 0))
     if not boxes:
         raise UserError("no digit found")
     if len(boxes) > MAX_DIGITS:
         raise UserError(f"{len(boxes)} digits found, but at most {MAX_DIGITS} are read: crop it")
+    (starts, stops), size = ends.transpose(2, 0, 1), np.array(ink.shape)
+    is_part = (np.minimum(starts, size - stops) <= 1).any(axis=1)
+    shared = np.minimum(stops[:, None], stops) - np.maximum(starts[:, None], starts)
+    areas = (stops - starts).prod(axis=1)
+    overlaps = shared.clip(0).prod(axis=2) > OVERLAP * np.minimum(areas[:, None], areas)
+    is_part |= overlaps.sum(axis=1) > 1
     # Grey at the edges, as wide as the blur.
     margin = max(round(max(ink.shape) / 500), 1)
     digits = []
@@ -328,11 +336,7 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
         full = np.quantile(difference[wide][own], 0.9)
         near = ndimage.binary_dilation(own, TOUCHING, iterations=margin)
         share = np.clip((difference[wide] / full - BLANK) / (FULL - BLANK), 0, 1) * near
-        is_cut = any(
-            side.start <= 1 or side.stop >= end - 1
-            for side, end in zip(box, ink.shape, strict=True)
-        )
-        digits.append(Digit(wide, thickened(share), is_cut and len(boxes) > 1))
+        digits.append(Digit(wide, thickened(share), len(boxes) > 1 and bool(is_part[number - 1])))
     return _in_reading_order(digits)
 
 
@@ -344,9 +348,9 @@ def _widened(box: tuple[slice, ...], by: int, shape: tuple[int, ...]) -> tuple[s
     return rows, columns
 
 
-def _joined(ink: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """The components that are digits, each of one or more pieces, numbered from 1."""
-    labels, boxes, ends = _components(ink)
+def _joined(ink: NDArray[np.bool_]) -> Components:
+    """The components that are digits, each of one or more pieces."""
+    labels, boxes, ends = _components(ndimage.label(ink, TOUCHING)[0])
     sides = np.ptp(ends, axis=2)
     # Of what is left of a ruled line, none.
     sizes = np.where(sides[:, 1] < WIDEST * sides[:, 0], sides.max(axis=1), 0)
@@ -374,8 +378,7 @@ def _joined(ink: NDArray[np.bool_]) -> NDArray[np.int32]:
     for group, box in enumerate(ndimage.find_objects(groups[labels]), 1):
         if max(side.stop - side.start for side in box) < SPECK * height:
             groups[groups == group] = 0
-    joined: NDArray[np.int32] = np.unique(groups, return_inverse=True)[1].astype(np.int32)[labels]
-    return joined
+    return _components(np.unique(groups, return_inverse=True)[1][labels])
 
 
 def _small(picture: NDArray[np.uint8]) -> Digit:
@@ -428,12 +431,9 @@ def thickened(ink: NDArray) -> NDArray[np.float32]:
 def mnist_form(ink: NDArray) -> NDArray[np.uint8]:
     """Bring a digit's ink to the form of MNIST's images.
 
-    As its makers did (http://yann.lecun.com/exdb/mnist): "The original black and white (bilevel)
-    images from NIST were size normalized to fit in a 20x20 pixel box while preserving their aspect
-    ratio. The resulting images contain grey levels as a result of the anti-aliasing technique used
-    by the normalization algorithm. the images were centered in a 28x28 image by computing the
-    center of mass of the pixels, and translating the image so as to position this point at the
-    center of the 28x28 field."
+    As its makers did (http://yann.lecun.com/exdb/mnist): "size normalized to fit in a 20x20 pixel
+    box while preserving their aspect ratio", with grey levels, and "centered in a 28x28 image by
+    computing the center of mass of the pixels".
 
     Args:
         ink: (height, width), any numbers from 0 (blank) to the largest (ink), some above 0.
