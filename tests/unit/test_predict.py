@@ -277,14 +277,15 @@ def test_light_noise_and_size_change_nothing(whole: NDArray[np.uint8], change: A
 
 def test_pieces_of_a_digit_are_one_and_specks_none() -> None:
     ink = np.full((300, 500, 3), 255, dtype=np.uint8)
-    ink[100:200, 100:110] = ink[190:200, 110:150] = 0
-    ink[100:110, 118:160] = 0
-    ink[100:200, 300:310] = 0
-    ink[20:23, 400:403] = ink[250, 50] = 0
+    ink[100:200, 100:110] = ink[190:200, 110:150] = ink[100:110, 118:160] = 0
+    ink[100:200, 300:310] = ink[20:23, 400:403] = ink[250, 50] = 0
     first, second = find_digits(ink)
-    assert (first.box[1].start, first.box[1].stop) == pytest.approx((100, 160), abs=4)
-    assert (second.box[1].start, second.box[1].stop) == pytest.approx((300, 310), abs=4)
-    assert first.box[0].start == pytest.approx(100, abs=4)
+    ends = [(side.start, side.stop) for side in (*first.box, second.box[1])]
+    assert np.abs(np.array(ends) - [(100, 200), (100, 160), (300, 310)]).max() <= 4
+    assert not (first.is_part or second.is_part)
+    # What lies in the box of another may be a part of it.
+    ink[190:200, 300:450] = ink[100:145, 380:390] = 0
+    assert sorted(digit.is_part for digit in find_digits(ink)) == [False, True, True]
 
 
 def test_ruled_lines_are_paper(whole: NDArray[np.uint8]) -> None:
@@ -317,21 +318,17 @@ def test_photos_of_digits_are_found_whole(digits: Mnist) -> None:
 
 def test_transparent_turned_and_16_bit_pictures(tmp_path: Path, whole: NDArray[np.uint8]) -> None:
     flat = page(whole[:2], 2)
-    expected = forms(flat)
-    alpha = np.dstack([np.zeros_like(flat), 255 - flat[..., 0]])
-    exif = Image.Exif()
+    ink, exif = 255 - flat[..., 0], Image.Exif()
     exif[0x0112] = 6  # To be turned to the right.
-    Image.fromarray(alpha).save(tmp_path / "alpha.png")
-    Image.fromarray(np.rot90(flat)).save(tmp_path / "turned.png", exif=exif)
-    white = np.dstack([np.full_like(flat, 255), 255 - flat[..., 0]])
-    Image.fromarray(white).save(tmp_path / "white.png")
-    deep = 60_000 - (255 - flat[..., 0].astype(np.uint16)) * 200
-    Image.fromarray(deep).save(tmp_path / "deep.png")
+    save_page(tmp_path / "black.png", np.dstack([np.zeros_like(flat), ink]))
+    save_page(tmp_path / "white.png", np.dstack([np.full_like(flat, 255), ink]))
+    save_page(tmp_path / "turned.png", np.rot90(flat), exif=exif)
+    save_page(tmp_path / "deep.png", 60_000 - ink.astype(np.uint16) * 200)
+    save_page(tmp_path / "bilevel.tiff", ink < 128)
     Image.fromarray(flat).convert("P").save(tmp_path / "palette.gif")
-    Image.fromarray(flat[..., 0] > 127).save(tmp_path / "bilevel.tiff")
     Image.fromarray(flat).convert("CMYK").save(tmp_path / "cmyk.jpg")
     for path in sorted(tmp_path.iterdir()):
-        assert likeness(forms(read_picture(path)), expected).min() > 0.9, path.name
+        assert likeness(forms(read_picture(path)), forms(flat)).min() > 0.9, path.name
 
 
 def test_answers_are_the_classifiers(
@@ -365,19 +362,16 @@ def test_a_training_image_is_itself_and_a_checkerboard_no_digit(root: Path) -> N
     assert described == f"unlike any digit, nearest to number {alien.label}"
 
 
-def test_what_is_won_by_little_is_unsure(root: Path, digits: Mnist) -> None:
+def test_what_is_within_the_svms_margin_is_unsure(root: Path, digits: Mnist) -> None:
     classifier = Classifier(root)
     answers = classifier.predict(digits[0][::10])
     unsure = [answer for answer in answers if answer.verdict == "unsure"]
-    sure = [answer for answer in answers if answer.verdict == "sure"]
-    assert 0 < len(unsure) < 0.2 * len(sure)
-    assert np.mean([a.margin for a in unsure]) < np.quantile([a.margin for a in sure], 0.1)
+    assert 0 < len(unsure) < 0.1 * len(answers)
+    assert all((answer.margin < 1) == (answer.verdict != "sure") for answer in answers)
     for answer in unsure:
-        assert answer.accuracy < 0.9
         assert answer.candidates[0] == answer.label != answer.candidates[1]
-        assert classifier.describe(answer) == "unsure: " + " or ".join(
-            f"number {label}" for label in answer.candidates
-        )
+        first, second = (f"number {label}" for label in answer.candidates)
+        assert classifier.describe(answer) == f"unsure: {first} or {second}"
 
 
 def test_a_second_opinion_exchanges_the_candidates_and_their_neighbors(
@@ -512,9 +506,7 @@ def test_what_was_edited_since_changes_nothing_but_for_code_that_looks_at_pictur
 
 BROKEN = {
     "none": None,
-    "empty": "",
     "a list": "- 1",
-    "half": "stages:\n  split:\n    outs: [",
     "conflict": "<<<<<<< HEAD\nstages: {}\n=======\nstages: {}\n>>>>>>> main\n",
 }
 
