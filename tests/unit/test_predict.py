@@ -134,7 +134,7 @@ def copied(root: Path, tmp_path: Path) -> Path:
     return shutil.copytree(root, tmp_path / "pipeline")
 
 
-def save_page(path: Path, picture: Page, **options: Any) -> Path:
+def save_page(path: Path, picture: NDArray, **options: Any) -> Path:
     Image.fromarray(picture).save(path, **options)
     return path
 
@@ -282,7 +282,7 @@ def test_pieces_of_a_digit_are_one_and_specks_none() -> None:
     first, second = find_digits(ink)
     ends = [(side.start, side.stop) for side in (*first.box, second.box[1])]
     assert np.abs(np.array(ends) - [(100, 200), (100, 160), (300, 310)]).max() <= 4
-    assert not (first.is_part or second.is_part)
+    assert [first.is_part, second.is_part] == [False, False]
     # What lies in the box of another may be a part of it.
     ink[190:200, 300:450] = ink[100:145, 380:390] = 0
     assert sorted(digit.is_part for digit in find_digits(ink)) == [False, True, True]
@@ -367,8 +367,9 @@ def test_what_is_within_the_svms_margin_is_unsure(root: Path, digits: Mnist) -> 
     answers = classifier.predict(digits[0][::10])
     unsure = [answer for answer in answers if answer.verdict == "unsure"]
     assert 0 < len(unsure) < 0.1 * len(answers)
-    assert all((answer.margin < 1) == (answer.verdict != "sure") for answer in answers)
+    assert all(answer.margin >= 1 for answer in answers if answer.verdict == "sure")
     for answer in unsure:
+        assert answer.margin < 1
         assert answer.candidates[0] == answer.label != answer.candidates[1]
         first, second = (f"number {label}" for label in answer.candidates)
         assert classifier.describe(answer) == f"unsure: {first} or {second}"
