@@ -236,6 +236,7 @@ def _stroke_width(ink: NDArray[np.bool_]) -> float:
 
 def _quantiles(values: NDArray, labels: NDArray, numbers: NDArray, share: float) -> NDArray:
     """That of the values of each component."""
+    values, labels = values[labels > 0], labels[labels > 0]
     return ndimage.labeled_comprehension(
         values, labels, numbers, lambda own: np.quantile(own, share), float, 0
     )
@@ -367,8 +368,8 @@ def _joined(ink: NDArray[np.bool_]) -> Components:
     for i, box in enumerate(boxes[number] for number in kept):
         place = _widened(box, int(NEAR * height) + 1, labels.shape)
         others = np.setdiff1d(labels[place], [0, i + 1]) - 1
-        gaps = ndimage.distance_transform_edt(labels[place] != i + 1)
-        gaps = ndimage.minimum(gaps, labels[place], others + 1)
+        away = ndimage.distance_transform_edt(labels[place] != i + 1)
+        gaps = np.array([away[labels[place] == other + 1].min() for other in others])
         shared = np.minimum(rights[i], rights[others]) - np.maximum(lefts[i], lefts[others])
         is_above = shared > np.minimum(widths[i], widths[others]) / 2
         is_above &= gaps <= ABOVE * height
