@@ -229,9 +229,10 @@ def _stroke_width(ink: NDArray[np.bool_]) -> float:
     labels, _, ends = _components(ndimage.label(ink, TOUCHING)[0])
     sizes = np.ptp(ends, axis=2).max(axis=1)
     large = np.flatnonzero(sizes > sizes.max(initial=0) / 4) + 1
+    if not large.size:
+        return np.inf
     labels[depth < ndimage.maximum_filter(depth, 3)] = 0
-    depths = _quantiles(depth, labels, large, 0.75)
-    return 2 * float(np.quantile(depths, 0.75)) if large.size else np.inf
+    return 2 * float(np.quantile(_quantiles(depth, labels, large, 0.75), 0.75))
 
 
 def _quantiles(values: NDArray, labels: NDArray, numbers: NDArray, share: float) -> NDArray:
