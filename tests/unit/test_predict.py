@@ -362,9 +362,15 @@ def test_a_training_image_is_itself_and_a_checkerboard_no_digit(root: Path) -> N
     assert described == f"unlike any digit, nearest to number {alien.label}"
 
 
-def test_what_is_within_the_svms_margin_is_unsure(root: Path, digits: Mnist) -> None:
+@pytest.fixture(scope="module")
+def held_out(digits: Mnist) -> NDArray[np.uint8]:
+    """The images that are not for training."""
+    return digits[0][np.random.RandomState(0).permutation(len(digits[0]))[N_TRAIN:]]
+
+
+def test_what_is_within_the_svms_margin_is_unsure(root: Path, held_out: NDArray[np.uint8]) -> None:
     classifier = Classifier(root)
-    answers = classifier.predict(digits[0][::10])
+    answers = classifier.predict(held_out)
     unsure = [answer for answer in answers if answer.verdict == "unsure"]
     assert 0 < len(unsure) < 0.1 * len(answers)
     assert all(answer.margin >= 1 for answer in answers if answer.verdict == "sure")
@@ -376,14 +382,12 @@ def test_what_is_within_the_svms_margin_is_unsure(root: Path, digits: Mnist) -> 
 
 
 def test_a_second_opinion_exchanges_the_candidates_and_their_neighbors(
-    root: Path, digits: Mnist
+    root: Path, held_out: NDArray[np.uint8]
 ) -> None:
     classifier = Classifier(root)
-    # Those that are not for training.
-    images = digits[0][np.random.RandomState(0).permutation(len(digits[0]))[N_TRAIN:]]
-    before = classifier.predict(images)
+    before = classifier.predict(held_out)
     classifier.svm["weight"] = np.array(1e6)
-    after = classifier.predict(images)
+    after = classifier.predict(held_out)
     exchanged = [a.candidates == b.candidates[::-1] for a, b in zip(after, before, strict=True)]
     same = [a.candidates == b.candidates for a, b in zip(after, before, strict=True)]
     assert any(exchanged)
