@@ -9,16 +9,12 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from predict.classify import Answer, Classifier, made, reasons, verdict
+from predict.classify import Answer, Classifier
 from predict.draw import save_prediction
-from predict.find import Digit, find_digits, mnist_form, read_picture
+from predict.find import Digit, read_picture
 from stages.common.errors import UserError
 from stages.common.process_environment import check_cores
 
@@ -43,17 +39,17 @@ def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, An
     }
 
 
-def check_drawings(drawings: list[Path], inputs: Iterable[Path]) -> None:
+def check_drawings(drawings: Iterable[Path], inputs: Iterable[Path]) -> None:
     """Raise :class:`UserError` if a drawing would replace one of ``inputs``, or no picture."""
-    for drawing, path in product(drawings, inputs):
-        # What is not there is not lost.
-        with suppress(OSError):
+    inputs = [path for path in inputs if path.exists()]
+    for drawing in drawings:
+        if not drawing.is_file():
+            continue
+        for path in inputs:
             if drawing.samefile(path):
                 raise UserError(f"{path} would be drawn over: name another file by --out")
-    for drawing in drawings:
-        with suppress(OSError):
-            if drawing.is_file() and not drawing.read_bytes().startswith(PNG):
-                raise UserError(f"{drawing} is no PNG, and is not drawn over")
+        if not drawing.read_bytes().startswith(PNG):
+            raise UserError(f"{drawing} is no PNG, and is not drawn over")
 
 
 def main(
@@ -79,39 +75,31 @@ def main(
     if not out.name:
         raise UserError("--out should be the name of a file")
     check_cores()
+    classifier = Classifier(root)
     drawings = [out]
     if len(files) > 1:
         drawings = [out.with_stem(f"{out.stem}-{number}") for number in range(1, len(files) + 1)]
-    check_drawings(drawings, (*files, *made(root)))
-    classifier = Classifier(root)
-    found, mistakes = [], []
+    check_drawings(drawings, (*files, *classifier.paths.values()))
+    records, mistakes = {}, []
     for path, drawing in zip(files, drawings, strict=True):
         try:
             picture = read_picture(path)
-            found.append((path, drawing, picture, find_digits(picture)))
+            reading = classifier.read(picture)
         except UserError as error:
             mistakes.append(f"{path}: {error}")
-    records = {}
-    for path, drawing, picture, digits in found:
-        forms = np.stack([mnist_form(digit.ink) for digit in digits])
-        answers = [
-            answer._replace(verdict="unsure") if cut and answer.verdict == "sure" else answer
-            for (_, _, cut), answer in zip(digits, classifier.predict(forms), strict=True)
-        ]
-        lines = [
-            f"{i}: {verdict(a, classifier.classes)} ({reasons(a)})"
-            for i, a in enumerate(answers, 1)
-        ]
+            continue
         records[str(path)] = [
             record(digit, answer, picture.shape)
-            for digit, answer in zip(digits, answers, strict=True)
+            for digit, answer in zip(reading.digits, reading.answers, strict=True)
         ]
         if not as_json:
+            lines = [
+                f"{i}: {classifier.describe(answer)} ({answer.reasons()})"
+                for i, answer in enumerate(reading.answers, 1)
+            ]
             print(*([str(path)] if len(files) > 1 else []), *lines, sep="\n")
-        boxes = [digit.box for digit in digits]
-        known = classifier.images, classifier.labels, classifier.classes
         try:
-            save_prediction(drawing, picture, boxes, forms, answers, *known)
+            save_prediction(drawing, picture, reading, classifier)
         except OSError as error:
             mistakes.append(f"{drawing}: cannot be written: {error.strerror}")
     if as_json:

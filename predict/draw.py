@@ -1,7 +1,7 @@
 """prediction.png: a picture with its digits framed, and beside it what each was decided by."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import get_data_path
@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Stroke
 from numpy.typing import NDArray
 
-from predict.classify import Answer, Classes, reasons, verdict
+from predict.classify import Classifier, Reading
 
 # Legible on white, and as fill below white; told apart by the colour-blind.
 COLOURS = {"sure": "#0b6e4f", "unsure": "#b34700", "unlike any": "#a3195b"}
@@ -22,33 +22,14 @@ SMALL = FontProperties(fname=FONTS / "DejaVuSans.ttf", size=9)
 # Inches of a tile. In tiles: a card with its text above, and the gap between what the classifier
 # saw and its neighbours.
 TILE, TITLE, NAME, CARD_GAP, GAP = 0.8, 0.56, 0.26, 0.25, 0.3
-MAX_NEIGHBORS = 8
 
 
 def save_prediction(
-    path: Path,
-    picture: NDArray[np.uint8],
-    boxes: Sequence[tuple[slice, slice]],
-    forms: NDArray[np.uint8],
-    answers: Sequence[Answer],
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    classes: Classes,
+    path: Path, picture: NDArray[np.uint8], reading: Reading, classifier: Classifier
 ) -> None:
-    """Write the PNG.
-
-    Args:
-        path: The PNG file.
-        picture: (height, width, 3).
-        boxes: The rows and columns of each digit in it.
-        forms: (n, 28, 28), the digits as the classifier saw them.
-        answers: One each.
-        images: The training images (m, 28, 28) that ``answers`` index.
-        labels: (m,), their digits.
-        classes: The names of the digits.
-    """
-    n = len(answers)
-    n_shown = min(len(answers[0].neighbors), MAX_NEIGHBORS)
+    """Write the PNG of a picture (height, width, 3) and of what the classifier says of it."""
+    digits, forms, answers = reading
+    n, n_shown = len(answers), len(answers[0].neighbors)
     n_columns = max(round((n / 2.5) ** 0.5), 1)
     n_rows = -(-n // n_columns)
     wide, tall = 1 + GAP + n_shown + 2 * CARD_GAP, 1 + TITLE + NAME + CARD_GAP
@@ -61,8 +42,8 @@ def save_prediction(
     ax.imshow(picture)
     ax.set(xticks=[], yticks=[], anchor="N")
     ax.spines[:].set_color("lightgray")
-    for number, (box, answer) in enumerate(zip(boxes, answers, strict=True), 1):
-        _frame(ax, box, number, COLOURS[answer.verdict])
+    for i, (digit, answer) in enumerate(zip(digits, answers, strict=True), 1):
+        _frame(ax, digit.box, i, COLOURS[answer.verdict])
     top = 1 - (0.15 + cards[1]) / height
     ax = figure.add_axes(((left + 0.3) / width, top, cards[0] / width, cards[1] / height))
     ax.set(xlim=(0, n_columns * wide), ylim=(n_rows * tall, 0))
@@ -70,38 +51,25 @@ def save_prediction(
     for i, (form, answer) in enumerate(zip(forms, answers, strict=True)):
         column, row = divmod(i, n_rows)
         x, y, colour = column * wide + CARD_GAP, row * tall, COLOURS[answer.verdict]
-        ax.text(
-            x,
-            y + 0.15,
-            f"{i + 1}: {verdict(answer, classes)}",
-            fontproperties=BOLD,
-            color=colour,
-            va="center",
-            parse_math=False,
-        )
-        ax.text(x, y + 0.4, reasons(answer), fontproperties=SMALL, color="dimgray", va="center")
-        _tile(ax, form, x, y + TITLE, colour, 2)
-        _name(ax, "as seen", x, y, "dimgray", SMALL)
-        for place, index in enumerate(answer.neighbors[:n_shown], 1):
-            agrees = labels[index] == answer.label
-            _tile(ax, images[index], x + place + GAP, y + TITLE, "lightgray", 1)
-            style = (colour, BOLD) if agrees else ("black", SMALL)
-            _name(ax, classes.names[int(labels[index])], x + place + GAP, y, *style)
+        _text(ax, x, y + 0.15, f"{i + 1}: {classifier.describe(answer)}", colour, BOLD)
+        _text(ax, x, y + 0.4, answer.reasons(), "dimgray", SMALL)
+        _tile(ax, form, "as seen", x, y + TITLE, (colour, 2), ("dimgray", SMALL))
+        for place, index in enumerate(answer.neighbors, 1):
+            image, label = classifier.images[index], int(classifier.labels[index])
+            style = (colour, BOLD) if label == answer.label else ("black", SMALL)
+            at = x + place + GAP, y + TITLE
+            _tile(ax, image, classifier.names[label], *at, ("lightgray", 1), style)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, format="png", metadata={"Software": None})
 
 
 def _frame(ax: Axes, box: tuple[slice, slice], number: int, colour: str) -> None:
-    rows, columns = box
-    corner, size = (
-        (columns.start, rows.start),
-        (columns.stop - columns.start, rows.stop - rows.start),
-    )
+    (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
     halo = [Stroke(linewidth=4, foreground="white"), Stroke(linewidth=2, foreground=colour)]
-    ax.add_patch(Rectangle(corner, *size, fill=False, path_effects=halo))
+    ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, path_effects=halo))
     ax.annotate(
         str(number),
-        corner,
+        (left, top),
         xytext=(0, 2),
         textcoords="offset points",
         ha="left",
@@ -112,33 +80,28 @@ def _frame(ax: Axes, box: tuple[slice, slice], number: int, colour: str) -> None
     )
 
 
-def _name(ax: Axes, text: str, x: float, y: float, colour: str, font: FontProperties) -> None:
-    place = (x + 0.5, y + TITLE + 1 + NAME / 2)
-    ax.text(
-        *place,
-        text,
-        fontproperties=font,
-        color=colour,
-        ha="center",
-        va="center",
-        parse_math=False,
-    )
+def _text(
+    ax: Axes, x: float, y: float, text: str, colour: str, font: FontProperties, **options: Any
+) -> None:
+    options |= {"va": "center", "parse_math": False}
+    ax.text(x, y, text, fontproperties=font, color=colour, **options)
 
 
-def _tile(ax: Axes, image: NDArray[np.uint8], x: float, y: float, colour: str, width: int) -> None:
-    inset = 0.04
-    extent = (x + inset, x + 1 - inset, y + 1 - inset, y + inset)
-    ax.imshow(
-        image,
-        cmap="binary",
-        vmin=0,
-        vmax=255,
-        extent=extent,
-        interpolation="nearest",
-        aspect="auto",
-    )
+def _tile(
+    ax: Axes,
+    image: NDArray[np.uint8],
+    name: str,
+    x: float,
+    y: float,
+    edge: tuple[str, int],
+    style: tuple[str, FontProperties],
+) -> None:
+    """An image (28, 28) with its name below; the colour and width of its edge, and the name's."""
+    inset, (colour, width) = 0.04, edge
     side = 1 - 2 * inset
-    frame = Rectangle(
-        (x + inset, y + inset), side, side, fill=False, edgecolor=colour, linewidth=width
-    )
-    ax.add_patch(frame)
+    shades: dict[str, Any] = {"cmap": "binary", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
+    extent = (x + inset, x + 1 - inset, y + 1 - inset, y + inset)
+    ax.imshow(image, extent=extent, aspect="auto", **shades)
+    corner = (x + inset, y + inset)
+    ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=width))
+    _text(ax, x + 0.5, y + 1 + NAME / 2, name, *style, ha="center")

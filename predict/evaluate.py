@@ -5,6 +5,7 @@ Photos and pages of MNIST's test digits, and scikit-learn's 1,797 scans of other
 
 import io
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,13 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
-from predict.classify import Classifier, variables
+from predict.classify import Classifier
 from predict.find import find_digits, mnist_form
-from predict.recorded import check_of_one_run
 from stages.common.arrays import load_set
 from stages.common.errors import UserError
 from stages.common.process_environment import check_cores
 
-N_PHOTOS, N_PAGES, N_SMALL, SEED = 500, 25, 1000, 42
+N_PHOTOS, N_PAGES, SEED = 500, 25, 42
 # Of a page, the digits and the rules, as axes and the least and greatest gap in heights of a cell.
 N_DIGITS = 12
 RULES: dict[str, tuple[tuple[int, ...], float, float]] = {
@@ -120,16 +120,15 @@ def read_page(
 ) -> list[float]:
     """Of a page: digits answered right, unsure, and not found; sure mistakes; is it in order."""
     try:
-        digits = find_digits(picture)
+        digits, _, answers = classifier.read(picture)
     except UserError:
         return [0, 0, len(truth), 0, False]
-    answers = classifier.predict(np.stack([mnist_form(digit.ink) for digit in digits]))
     least = np.sqrt(((middles[1:] - middles[:-1]) ** 2).sum(axis=1)).min() / 2
     places, n_right, n_unsure, n_wrong = [], 0, 0, 0
     for digit, answer in zip(digits, answers, strict=True):
         middle = [(side.start + side.stop) / 2 for side in digit.box]
         distances = np.sqrt(((middles - middle) ** 2).sum(axis=1))
-        place, is_sure = int(distances.argmin()), answer.verdict == "sure" and not digit.is_cut
+        place, is_sure = int(distances.argmin()), answer.verdict == "sure"
         is_digit = bool(distances[place] < least) and place not in places
         is_right = is_digit and answer.label == truth[place]
         if is_digit:
@@ -149,60 +148,48 @@ def enlarged(scan: NDArray) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def forms(pictures: list[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """The one digit of each picture as (n, 28, 28), and how many were found in each, (n,).
+def report(
+    name: str, classifier: Classifier, pictures: list[NDArray[np.uint8]], truth: NDArray
+) -> NDArray[np.bool_]:
+    """Print how often the one digit of a picture is answered right, in all and by the verdict.
 
-    Of several, the largest; of none, a blank image.
+    Of several that are found, the largest counts; of none, a blank image.
+
+    Returns:
+        Which are right, (n,).
     """
-    images, counts = np.zeros((len(pictures), 28, 28), dtype=np.uint8), []
+    images, n_alone = np.zeros((len(pictures), 28, 28), dtype=np.uint8), 0
     for image, picture in zip(images, pictures, strict=True):
-        try:
+        with suppress(UserError):
             digits = find_digits(picture)
-        except UserError:
-            digits = []
-        counts.append(len(digits))
-        if digits:
             image[:] = mnist_form(max(digits, key=lambda digit: digit.ink.sum()).ink)
-    return images, np.array(counts)
-
-
-def report(name: str, correct: NDArray[np.bool_], counts: NDArray[np.intp]) -> None:
-    """Print how often it was right, and how often other than one digit was found."""
-    print(f"{name}: {correct.mean():.4f} right, {np.sum(counts != 1)} without just one digit")
+            n_alone += len(digits) == 1
+    answers = classifier.predict(images)
+    right: NDArray[np.bool_] = np.array([answer.label for answer in answers]) == truth
+    verdicts = np.array([answer.verdict for answer in answers])
+    n = len(truth)
+    print(f"{name}: {right.mean():.4f} of {n} right, {n - n_alone} without just one digit")
+    for verdict in np.unique(verdicts):
+        of_these = right[verdicts == verdict]
+        print(f"  {verdict}: {len(of_these)}, of these {of_these.mean():.4f} right")
+    return right
 
 
 def main(root: Path = Path()) -> None:
-    """Print both accuracies, and what the verdicts are worth, by the pipeline in ``root``."""
+    """Print how often digits are read right, and what the verdicts are worth."""
     check_cores()
     classifier = Classifier(root)
-    test = root / variables(root)["test"]
-    check_of_one_run(root, [test])
-    test_images, test_labels = load_set(test)
+    test_images, test_labels = load_set(classifier.paths["test_labels"].parent)
+    small = [np.repeat(image[..., None], 3, axis=2) for image in test_images]
+    report("pictures of 28 × 28 pixels", classifier, small, test_labels)
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.choice(len(test_labels), N_PHOTOS, replace=False))
-    clean, truth = test_images[chosen], test_labels[chosen]
-    scans = load_digits()
-    photographed, counts = forms([photo(digit, rng) for digit in clean])
-    half = len(scans.target) // 2
-    scanned, scan_counts = forms([enlarged(scan) for scan in scans.images])
-    answers = classifier.predict(np.concatenate([clean, photographed, scanned]))
-    said, verdicts = (np.array([getattr(a, key) for a in answers]) for key in ("label", "verdict"))
-    n = len(clean)
-    report(f"{n} clean test digits", said[:n] == truth, np.ones(n, dtype=int))
-    report("photos of them", said[n : 2 * n] == truth, counts)
-    right = said[2 * n :] == scans.target
-    for part, rows in (("first", slice(half)), ("second", slice(half, None))):
-        report(f"scans, {part} half", right[rows], scan_counts[rows])
-    for digit in range(10):
-        of_digit = right[half:][scans.target[half:] == digit]
-        print(f"  {digit}: {of_digit.mean():.3f} of {len(of_digit)}")
-    for name, correct, spoken in (
-        ("photos", said[n : 2 * n] == truth, verdicts[n : 2 * n]),
-        ("scans, second half", right[half:], verdicts[2 * n + half :]),
-    ):
-        for verdict in np.unique(spoken):
-            chosen = spoken == verdict
-            print(f"{name}, {verdict}: {chosen.sum()}, of these {correct[chosen].mean():.4f} right")
+    photos = [photo(digit, rng) for digit in test_images[chosen]]
+    report("photos", classifier, photos, test_labels[chosen])
+    scans, half = load_digits(), len(load_digits().target) // 2
+    truth = scans.target[half:]
+    right = report("scans", classifier, [enlarged(scan) for scan in scans.images[half:]], truth)
+    print("  by digit:", *(f"{right[truth == digit].mean():.3f}" for digit in range(10)))
     for kind in KINDS:
         rng, read = np.random.default_rng(SEED), []
         for _ in range(N_PAGES):
@@ -215,12 +202,6 @@ def main(root: Path = Path()) -> None:
             f"{n_missed:.0f} not found of {N_DIGITS * N_PAGES}; {n_wrong:.0f} sure and wrong; "
             f"{n_ordered:.0f} of {N_PAGES} pages in order"
         )
-    some = rng.choice(len(test_labels), N_SMALL, replace=False)
-    small, counts = forms([np.repeat(image[..., None], 3, 2) for image in test_images[some]])
-    answers = classifier.predict(small)
-    right = np.array([answer.label for answer in answers]) == test_labels[some]
-    report(f"{N_SMALL} pictures of 28 × 28 pixels", right, counts)
-    print(f"  unsure: {sum(answer.verdict != 'sure' for answer in answers)}")
 
 
 if __name__ == "__main__":

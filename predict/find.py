@@ -4,7 +4,6 @@ Ink is what differs from the paper, darker or lighter, and is narrower than a sh
 that, what is far longer than a digit is a rule or the wall of a box.
 """
 
-import struct
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
-from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from stages.common.errors import UserError
@@ -43,8 +41,8 @@ STEP = 4
 # Shares of the digits' height: what is a speck before pieces are joined and after, what is a piece
 # and no digit if another is near, how near that is, and how near one of two above each other is.
 DUST, SPECK, PIECE, NEAR, ABOVE = 0.06, 0.3, 0.6, 0.25, 0.12
-# The slope of a line of digits, at most.
-SLOPE = 0.25
+# The slope of a line of digits, at most, and the share of a box from which on another overlaps it.
+SLOPE, OVERLAP = 0.25, 0.1
 # The width of a thin stroke, as a share of a digit's longer side: of MNIST's, few are thinner.
 STROKE = 0.12
 BOX, MIDDLE, FORM = 20, 14, 28
@@ -57,8 +55,16 @@ class Digit(NamedTuple):
 
     box: tuple[slice, slice]
     ink: NDArray[np.float32]
-    is_cut: bool = False
-    """Whether it may go on beyond the picture's edge, and is not alone."""
+    is_part: bool = False
+    """Whether it may go on beyond the picture's edge, or in another's box; if it is not alone."""
+
+
+class Components(NamedTuple):
+    """Connected ink: its numbers, from 1; the slices of each, and their ends, (n, 2, 2)."""
+
+    labels: NDArray[np.signedinteger]
+    boxes: list[tuple[slice, ...]]
+    ends: NDArray[np.intp]
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -67,56 +73,39 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         UserError: There is no such file, it is no picture, it is damaged or too large.
     """
+    # To open it would wait, perhaps for ever.
+    if path.is_fifo() or path.is_char_device():
+        raise UserError("is no file, but a pipe or a device: save the picture to a file")
     try:
-        # To open a pipe or a terminal would wait, perhaps for ever.
-        if not (path.is_file() or path.is_dir()) and path.exists():
-            raise UserError("is no file, but a pipe or a device: save the picture to a file")
         with warnings.catch_warnings():
-            # Up to twice as many pixels as this warns of, Pillow reads a picture.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            # Odd metadata, and values that are no numbers.
-            warnings.simplefilter("ignore", UserWarning)
-            warnings.simplefilter("ignore", RuntimeWarning)
-            with Image.open(path) as image:
+            # Odd metadata, and up to twice as many pixels as Pillow warns of.
+            warnings.simplefilter("ignore")
+            with Image.open(path) as file:
                 # Of a JPEG, only an eighth of the pixels may then be decoded.
-                image.draft("RGB", (SIDE, SIDE))
-                return _upright(image)
-    except FileNotFoundError as error:
-        raise UserError("there is no such file") from error
-    except IsADirectoryError as error:
-        raise UserError("is a folder, not a picture") from error
+                file.draft("RGB", (SIDE, SIDE))
+                image = ImageOps.exif_transpose(file)
     except UnidentifiedImageError as error:
-        with path.open("rb") as file:
-            kind = file.read(12)[4:]
+        with path.open("rb") as content:
+            kind = content.read(12)[4:]
         is_heic = kind[:4] == b"ftyp" and kind[4:7] in (b"hei", b"hev", b"mif", b"msf")
         raise UserError("HEIC: save it as JPEG first" if is_heic else "not a picture") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise UserError(f"has more than {limit} megapixels: shrink it first") from error
-    # What Pillow raises for damaged files.
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        RuntimeError,
-        struct.error,
-    ) as error:
+    # Pillow's readers raise errors of many kinds for damaged files.
+    except Exception as error:
         if isinstance(error, OSError) and error.errno:
             raise UserError(f"cannot be read: {error.strerror}") from error
         raise UserError(f"a damaged picture: {error}") from error
+    return _on_paper(image)
 
 
-def _upright(image: Image.Image) -> NDArray[np.uint8]:
-    image = ImageOps.exif_transpose(image)
+def _on_paper(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode[0] in "IF":
-        # Pillow would cut off what is above 255, and forget what is transparent.
+        # Pillow would cut off what is above 255.
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        is_clear = values == image.info.get("transparency", -1)
-        low, high = values.min(), values.max()
-        image = Image.fromarray(((values - low) * (255 / max(high - low, 1))).astype(np.uint8))
-        image.putalpha(Image.fromarray(~is_clear).convert("L"))
+        values -= values.min()
+        image = Image.fromarray((values * (255 / max(values.max(), 1))).astype(np.uint8))
     if image.has_transparency_data:
         clear = image.convert("RGBA")
         # White strokes are on no paper, as of a page on which one draws.
@@ -127,6 +116,12 @@ def _upright(image: Image.Image) -> NDArray[np.uint8]:
     image = image.convert("RGB")
     image.thumbnail((SIDE, SIDE), reducing_gap=2)
     return np.asarray(image)
+
+
+def _components(labels: NDArray[np.signedinteger]) -> Components:
+    boxes = ndimage.find_objects(labels)
+    ends = [[(side.start, side.stop) for side in box] for box in boxes]
+    return Components(labels, boxes, np.array(ends, dtype=np.intp).reshape(-1, 2, 2))
 
 
 def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -179,8 +174,7 @@ def _from_paper(
     beyond the picture's edge, all is dark.
     """
     half = side // 2
-    light = ndimage.maximum_filter(np.pad(grey, half, constant_values=-np.inf), 2 * half + 1)
-    paper = ndimage.minimum_filter(light, 2 * half + 1)
+    paper = ndimage.grey_closing(np.pad(grey, half, constant_values=-np.inf), (2 * half + 1,) * 2)
     found = paper[half : half + grey.shape[0], half : half + grey.shape[1]] - grey
     middle, noise = _noise(found[is_paper])
     # That is from the lightest paper near: how far other paper is from it tells what is near.
@@ -201,9 +195,9 @@ def _sheet(coarse: NDArray) -> NDArray[np.bool_]:
     """Where the paper is, if it lies on a dark table: a bright rectangle, or a part of one."""
     everywhere = np.ones(coarse.shape, dtype=bool)
     level = coarse.mean()
+    if not (coarse > level).any():
+        return everywhere
     for _ in range(10):
-        if not (coarse > level).any():
-            return everywhere
         level = (coarse[coarse > level].mean() + coarse[coarse <= level].mean()) / 2
     labels, _ = ndimage.label(coarse > level)
     bright = labels == np.bincount(labels[labels > 0]).argmax()
@@ -232,15 +226,21 @@ def _noise(values: NDArray[np.float32]) -> tuple[float, float]:
 def _stroke_width(ink: NDArray[np.bool_]) -> float:
     """That of most components, at the wider of their strokes; infinite if there is no ink."""
     depth = ndimage.distance_transform_edt(ink)
-    ridge = ink & (depth == ndimage.maximum_filter(depth, 3))
-    labels, _ = ndimage.label(ink, TOUCHING)
-    boxes = ndimage.find_objects(labels)
-    sizes = np.array([max(side.stop - side.start for side in box) for box in boxes])
-    widths = [
-        2 * np.quantile(depth[boxes[i]][ridge[boxes[i]] & (labels[boxes[i]] == i + 1)], 0.75)
-        for i in np.flatnonzero(sizes > max(sizes, default=0) / 4)
-    ]
-    return float(np.quantile(widths, 0.75)) if widths else np.inf
+    labels, _, ends = _components(ndimage.label(ink, TOUCHING)[0])
+    sizes = np.ptp(ends, axis=2).max(axis=1)
+    large = np.flatnonzero(sizes > sizes.max(initial=0) / 4) + 1
+    if not large.size:
+        return np.inf
+    labels[depth < ndimage.maximum_filter(depth, 3)] = 0
+    return 2 * float(np.quantile(_quantiles(depth, labels, large, 0.75), 0.75))
+
+
+def _quantiles(values: NDArray, labels: NDArray, numbers: NDArray, share: float) -> NDArray:
+    """That of the values of each component."""
+    values, labels = values[labels > 0], labels[labels > 0]
+    return ndimage.labeled_comprehension(
+        values, labels, numbers, lambda own: np.quantile(own, share), float, 0
+    )
 
 
 def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_]:
@@ -252,13 +252,10 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
     ink = found > least
     in_grid = np.zeros_like(ink)
     for is_first in (True, False, False, False):
-        labels, _ = ndimage.label(ink, TOUCHING)
-        boxes = ndimage.find_objects(labels)
-        ends = [[(side.start, side.stop) for side in box] for box in boxes]
-        corners: NDArray[np.intp] = np.array(ends, dtype=np.intp).reshape(-1, 2, 2)
-        sides: NDArray[np.intp] = np.ptp(corners, axis=2)
-        numbers = np.flatnonzero(sides.max(axis=1) > max(ink.shape) / 50)
-        starts, stops, sides = corners[numbers, :, 0], corners[numbers, :, 1], sides[numbers]
+        labels, boxes, ends = _components(ndimage.label(ink, TOUCHING)[0])
+        numbers = np.flatnonzero(np.ptp(ends, axis=2).max(axis=1) > max(ink.shape) / 50)
+        starts, stops = ends[numbers].transpose(2, 0, 1)
+        sides = stops - starts
         sizes = sides.max(axis=1)
         is_grid = np.minimum(starts, np.array(ink.shape) - stops).min(axis=1) <= 1
         is_inside = (starts[:, None] < starts) & (stops[:, None] > stops)
@@ -314,41 +311,34 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     if max(picture.shape) <= SMALL:
         return [_small(picture)]
     difference, ink = differences(picture)
-    labels, n = ndimage.label(ink, TOUCHING)
-    if not n:
+    labels, boxes, _ = _components(ndimage.label(ink, TOUCHING)[0])
+    if not boxes:
         raise UserError("no digit found")
     # Each stroke against its own darkest part, be it in the shade or not.
-    levels = np.zeros(n + 1)
-    for number, place in enumerate(ndimage.find_objects(labels), 1):
-        levels[number] = np.quantile(difference[place][labels[place] == number], 0.95)
+    levels = np.append(0, _quantiles(difference, labels, np.arange(len(boxes)) + 1, 0.95))
     # A ruled line is far fainter than what is written on it.
-    ink_level = np.quantile(levels[labels[labels > 0]], 0.75)
-    levels[levels < FAINT * ink_level] = np.inf
-    level = levels[labels]
-    labels, n = ndimage.label((difference > EDGE * level) & (labels > 0), TOUCHING)
-    labels = _joined(labels, n)
-    boxes = ndimage.find_objects(labels)
+    levels[levels < FAINT * np.quantile(levels[labels[labels > 0]], 0.75)] = np.inf
+    labels, boxes, ends = _joined((difference > EDGE * levels[labels]) & (labels > 0))
     if not boxes:
         raise UserError("no digit found")
     if len(boxes) > MAX_DIGITS:
         raise UserError(f"{len(boxes)} digits found, but at most {MAX_DIGITS} are read: crop it")
+    (starts, stops), size = ends.transpose(2, 0, 1), np.array(ink.shape)
+    is_part = (np.minimum(starts, size - stops) <= 1).any(axis=1)
+    shared = np.minimum(stops[:, None], stops) - np.maximum(starts[:, None], starts)
+    areas = (stops - starts).prod(axis=1)
+    overlaps = shared.clip(0).prod(axis=2) > OVERLAP * np.minimum(areas[:, None], areas)
+    is_part |= overlaps.sum(axis=1) > 1
     # Grey at the edges, as wide as the blur.
-    margin = max(round(max(labels.shape) / 500), 1)
-    ends = np.array(
-        [
-            [(side.start, end - side.stop) for side, end in zip(box, ink.shape, strict=True)]
-            for box in boxes
-        ]
-    )
-    is_cut = ends.min(axis=(1, 2)) <= 1
+    margin = max(round(max(ink.shape) / 500), 1)
     digits = []
     for number, box in enumerate(boxes, 1):
-        wide = _widened(box, margin, labels.shape)
+        wide = _widened(box, margin, ink.shape)
         own = labels[wide] == number
         full = np.quantile(difference[wide][own], 0.9)
         near = ndimage.binary_dilation(own, TOUCHING, iterations=margin)
         share = np.clip((difference[wide] / full - BLANK) / (FULL - BLANK), 0, 1) * near
-        digits.append(Digit(wide, thickened(share), bool(is_cut[number - 1]) and len(boxes) > 1))
+        digits.append(Digit(wide, thickened(share), len(boxes) > 1 and bool(is_part[number - 1])))
     return _in_reading_order(digits)
 
 
@@ -360,41 +350,37 @@ def _widened(box: tuple[slice, ...], by: int, shape: tuple[int, ...]) -> tuple[s
     return rows, columns
 
 
-def _joined(labels: NDArray[np.signedinteger], n: int) -> NDArray[np.int32]:
-    """The components that are digits, each of one or more pieces, numbered anew from 1."""
-    boxes = ndimage.find_objects(labels)
-    sides = np.array([[side.stop - side.start for side in box] for box in boxes])
+def _joined(ink: NDArray[np.bool_]) -> Components:
+    """The components that are digits, each of one or more pieces."""
+    labels, boxes, ends = _components(ndimage.label(ink, TOUCHING)[0])
+    sides = np.ptp(ends, axis=2)
     # Of what is left of a ruled line, none.
     sizes = np.where(sides[:, 1] < WIDEST * sides[:, 0], sides.max(axis=1), 0)
     # That of the digits, of which a component is one if it is not far smaller than the largest.
     height = float(np.quantile(sizes[sizes >= sizes.max() / 4], 0.9))
-    kept = sizes > max(DUST * height, 1)
-    if kept.sum() > 10 * MAX_DIGITS:
-        raise UserError(f"{kept.sum()} digits found, but at most {MAX_DIGITS} are read: crop it")
-    pairs: list[tuple[int, int]] = [(0, 0)]
-    for i in np.flatnonzero(kept):
-        place = _widened(boxes[i], int(NEAR * height) + 1, labels.shape)
-        gaps = ndimage.distance_transform_edt(labels[place] != i + 1)
-        others = np.setdiff1d(labels[place], [0, i + 1, *(np.flatnonzero(~kept) + 1)]) - 1
-        nearest = [float(gaps[labels[place] == j + 1].min()) for j in others]
-        for j, gap in zip(others, nearest, strict=True):
-            (_, a), (_, b) = boxes[i], boxes[j]
-            shared = min(a.stop, b.stop) - max(a.start, b.start)
-            is_above = shared > min(sides[i, 1], sides[j, 1]) / 2 and gap <= ABOVE * height
-            is_piece = sizes[i] < PIECE * height and gap == min(nearest) <= NEAR * height
-            if is_above or is_piece:
-                pairs.append((int(i), int(j)))
-    rows, columns = np.array(pairs).T
-    graph = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(n, n))
-    _, groups = connected_components(graph, directed=False)
-    groups = np.where(kept, groups + 1, 0)
-    merged = np.concatenate([[0], groups])[labels]
-    for group, box in enumerate(ndimage.find_objects(merged), 1):
-        if box and max(side.stop - side.start for side in box) < SPECK * height:
+    kept = np.flatnonzero(sizes > max(DUST * height, 1))
+    if len(kept) > 10 * MAX_DIGITS:
+        raise UserError(f"{len(kept)} digits found, but at most {MAX_DIGITS} are read: crop it")
+    numbers = np.zeros(len(boxes) + 1, dtype=np.int32)
+    numbers[kept + 1] = np.arange(len(kept)) + 1
+    labels = numbers[labels]
+    sizes, widths, (lefts, rights) = sizes[kept], sides[kept, 1], ends[kept, 1].T
+    joins = np.zeros((len(kept), len(kept)), dtype=bool)
+    for i, box in enumerate(boxes[number] for number in kept):
+        place = _widened(box, int(NEAR * height) + 1, labels.shape)
+        others = np.setdiff1d(labels[place], [0, i + 1]) - 1
+        away = ndimage.distance_transform_edt(labels[place] != i + 1)
+        gaps = np.array([away[labels[place] == other + 1].min() for other in others])
+        shared = np.minimum(rights[i], rights[others]) - np.maximum(lefts[i], lefts[others])
+        is_above = shared > np.minimum(widths[i], widths[others]) / 2
+        is_above &= gaps <= ABOVE * height
+        is_nearest = (gaps == gaps.min(initial=np.inf)) & (gaps <= NEAR * height)
+        joins[i, others] = is_above | (is_nearest & (sizes[i] < PIECE * height))
+    groups = np.append(0, connected_components(joins, directed=False)[1] + 1)
+    for group, box in enumerate(ndimage.find_objects(groups[labels]), 1):
+        if max(side.stop - side.start for side in box) < SPECK * height:
             groups[groups == group] = 0
-    numbers = np.unique(np.concatenate([[0], groups]), return_inverse=True)[1]
-    renumbered: NDArray[np.int32] = numbers.astype(np.int32)[labels]
-    return renumbered
+    return _components(np.unique(groups, return_inverse=True)[1][labels])
 
 
 def _small(picture: NDArray[np.uint8]) -> Digit:
@@ -447,12 +433,9 @@ def thickened(ink: NDArray) -> NDArray[np.float32]:
 def mnist_form(ink: NDArray) -> NDArray[np.uint8]:
     """Bring a digit's ink to the form of MNIST's images.
 
-    As its makers did (http://yann.lecun.com/exdb/mnist): "The original black and white (bilevel)
-    images from NIST were size normalized to fit in a 20x20 pixel box while preserving their aspect
-    ratio. The resulting images contain grey levels as a result of the anti-aliasing technique used
-    by the normalization algorithm. the images were centered in a 28x28 image by computing the
-    center of mass of the pixels, and translating the image so as to position this point at the
-    center of the 28x28 field."
+    As its makers did (http://yann.lecun.com/exdb/mnist): "size normalized to fit in a 20x20 pixel
+    box while preserving their aspect ratio", with grey levels, and "centered in a 28x28 image by
+    computing the center of mass of the pixels".
 
     Args:
         ink: (height, width), any numbers from 0 (blank) to the largest (ink), some above 0.
