@@ -131,7 +131,7 @@ def test_where_nothing_differs_it_says_so() -> None:
     assert not Path("compare_plots").exists()
 
 
-@pytest.mark.parametrize("name", [*FILES.keys() - {"same.csv"}, "dvc.lock"])
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {"same.csv"} | {"dvc.lock"}))
 @pytest.mark.parametrize("where", ["base", "workspace"])
 def test_what_cannot_be_read_is_told(
     where: str, name: str, capfd: pytest.CaptureFixture[str]
