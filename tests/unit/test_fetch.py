@@ -143,6 +143,8 @@ PACKED = gzip.compress(IMAGES)
         *((".gz", gzip.compress(promises(n))) for n in (999_999, 2**32 - 1)),
         ("", promises(999_999) + IMAGES),
     ],
+    # By the content, gzip's time would be in the name of the test, another one for each worker.
+    ids=len,
 )
 def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, content: bytes) -> None:
     write_idx(tmp_path, PARTS, f"{{}}{suffix}".format)
