@@ -135,33 +135,22 @@ def alone(write: Change) -> Change:
     return lambda folder: [*map(Path.unlink, folder.iterdir()), write(folder)]
 
 
-def packed(content: bytes) -> Change:
-    name = IDX_FILES[1]
-    return lambda folder: (folder / name).rename(folder / f"{name}.gz").write_bytes(content)
-
-
-IMAGES = idx_bytes(PARTS[1])
-PACKED = gzip.compress(IMAGES)
-DAMAGED = [
-    *(holds(IDX_FILES[1], IMAGES[:n]) for n in (0, 3, 10, -1)),
-    holds(IDX_FILES[1], IMAGES + b"x"),
-    holds(IDX_FILES[1], b"\x01" + IMAGES[1:]),
-    # More images than there are.
-    holds(IDX_FILES[1], IMAGES[:4] + b"\xff" * 4 + IMAGES[8:]),
-    *(
-        packed(content)
-        for content in (b"", PACKED[:2], PACKED[:-1], PACKED[:-12] + b"damaged rest")
-    ),
-]
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_damaged_file_is_named(tmp_path: Path, suffix: str) -> None:
+    path = write_idx(tmp_path, PARTS, f"{{}}{suffix}".format)[1]
+    whole = path.read_bytes()
+    # More images than there are; another end than the sum of all.
+    wrong = whole[:-8] + b"whatever" if suffix else whole[:4] + b"\xff" * 4 + whole[8:]
+    cut_off = [whole[:n] for n in (0, 2, 3, 10, -1)]
+    for content in (*cut_off, whole + b"x", b"\x01" + whole[1:], wrong):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=f"{path} cannot be read as an IDX file of images: "):
+            fetch.fetch("folder", tmp_path, SOURCES)
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        *(
-            (change, f"{IDX_FILES[1]}(.gz)? cannot be read as an IDX file of im")
-            for change in DAMAGED
-        ),
         (lambda at: (at / IDX_FILES[0]).unlink(), "has no train-images-idx3-ubyte"),
         (lambda at: (at / IDX_FILES[3]).unlink(), "has no t10k-labels-idx1-ubyte"),
         (holds(f"{IDX_FILES[2]}.gz", b""), f"{IDX_FILES[2]} and {IDX_FILES[2]}.gz"),
