@@ -1,6 +1,5 @@
 """Fetching images: formats, fallbacks, and what a user is told."""
 
-import gzip
 import hashlib
 import json
 import os
