@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from stages.common.folds import fold_numbers
 from stages.data import check_data
 from stages.data.augment import augment, shifted
 from stages.data.sources import Mnist
-from stages.evaluate.analyse_errors import long_form, panel
 from stages.output.pictures import save_matrix, save_panels, sheet
 from tests.support import ROOT
 from tests.support.clone import Clone
@@ -55,11 +55,13 @@ def run_stage(folder: Path, labels: Any, classes: list[str], **edits: Any) -> An
     return json.loads(outs[1].read_text())
 
 
-def told(labels: Any = LABELS, n_train: int | None = None, **edits: Any) -> list[str]:
+def told(
+    labels: Any = LABELS, n_train: int | None = None, source: Sequence[str] = (), **edits: Any
+) -> list[str]:
     """The mistakes where parameters have other values, a dot in their names written as __."""
     params = PARAMS | {name.replace("__", "."): value for name, value in edits.items()}
-    source: dict[str, Any] = {"classes": [], "n_train": n_train}
-    return list(check_data.mistakes(params.__getitem__, np.array(labels, np.uint8), source))
+    source_info: dict[str, Any] = {"classes": source, "n_train": n_train}
+    return list(check_data.mistakes(params.__getitem__, np.array(labels, np.uint8), source_info))
 
 
 def test_data_that_fit_have_no_mistakes() -> None:
@@ -112,13 +114,19 @@ def test_what_cannot_be_learned_is_told(labels: Any, edits: dict[str, Any], line
     assert [each for each in told(labels, **edits) if each.startswith(line)]
 
 
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[1m", "x" * 31, "\udcff"])
+def test_a_name_that_cannot_be_shown_is_told(name: str) -> None:
+    (line,) = told(source=["a", name, "M" * 30])
+    assert line.startswith(f"a class has the name {name!a}, but should have one of 1 to 30 ch")
+    assert told(data__classes=["a", "b", name], source=[name]) == [line]
+    assert told(data__classes=["a", "b", "M" * 30], source=[name]) == []
+
+
 def test_the_split_is_the_sources_own() -> None:
     for n in (26, 28, 33):
         # Of the split that is not to be, no more is told.
         (line,) = told(n_train=27, split__n_train=n)
-        assert line.startswith(
-            f"split.n_train is {n}, but should be 27, the number of the source's"
-        )
+        assert line.startswith(f"split.n_train is {n}, but should be 27, the number of the source")
 
 
 def test_all_mistakes_are_told(tmp_path: Path) -> None:
@@ -201,76 +209,37 @@ def test_a_sheet_reads_like_text() -> None:
     )
 
 
-def test_a_panel_has_the_first_chosen_and_then_blanks() -> None:
-    images = np.arange(1, 5, dtype=np.uint8).reshape(4, 1, 1)
-    chosen = np.array([False, True, False, True])
-    np.testing.assert_array_equal(panel(images, chosen, 3, 2), [[2, 4], [0, 0]])
-    np.testing.assert_array_equal(panel(images, chosen, 1, 1), [[2]])
-
-
 def test_a_figure_is_ink_on_paper_and_the_same_bytes(tmp_path: Path, digits: Mnist) -> None:
-    paths = tmp_path / "a.png", tmp_path / "b.png"
-    for path in paths:
-        save_panels(path, [digits[0][0], digits[0][1]], ["one", r"$\frac$"], 2, 2)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    pixels = np.asarray(Image.open(paths[0]).convert("L"))
-    assert pixels[0, 0] == 255
-    assert pixels.min() < 20
-
-
-def test_a_matrix_of_pictures_has_equal_tiles(tmp_path: Path) -> None:
-    cells = np.random.RandomState(0).randint(0, 256, (3, 3, 60, 60)).astype(np.uint8)
-    save_matrix(tmp_path / "new" / "matrix.png", cells, np.array([1, 30, 255]), "corner")
-    picture = 255 - np.asarray(Image.open(tmp_path / "new" / "matrix.png"))
-    side, rest = divmod(len(picture), 4)
-    assert picture.shape == (4 * side, 4 * side)
-    assert rest == 0
-    frame = (side - 60) // 2
-    for actual, predicted in np.ndindex(3, 3):
-        tile = picture[(actual + 1) * side :, (predicted + 1) * side :][:side, :side]
-        np.testing.assert_array_equal(tile[frame:-frame, frame:-frame], cells[actual, predicted])
-    # Each heading is drawn.
-    for i in range(4):
-        assert picture[:side, i * side : (i + 1) * side].any()
-        assert picture[i * side : (i + 1) * side, :side].any()
+    paths, sizes = (tmp_path / "a.png", tmp_path / "b.png"), []
+    # Of two lines, the second.
+    for title in (r"$\frac$", "a title of two lines, for a class with a long name"):
+        for path in paths:
+            save_panels(path, [digits[0][0], digits[0][1]], ["one", title], 2, 3)
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+        pixels = np.asarray(Image.open(paths[0]).convert("L"))
+        sizes.append(pixels.shape)
+        assert pixels.min() < 20
+        # No title reaches the border.
+        assert {*pixels[:, 0], *pixels[:, -1], *pixels[0]} == {255}
+    assert sizes[0][1] == sizes[1][1]
+    assert sizes[0][0] < sizes[1][0]
 
 
 @pytest.mark.parametrize(
     "name",
     ["T-shirt/top", "Ankle boot", "M" * 30, "a longer name of 30 letters_", "Mütze", "шапка"],
 )
-def test_a_name_keeps_to_its_tile(tmp_path: Path, name: str) -> None:
-    cells = np.zeros((2, 2, 84, 84), np.uint8)
-    save_matrix(tmp_path / "matrix.png", cells, np.array([name, "b"]), "")
-    picture = 255 - np.asarray(Image.open(tmp_path / "matrix.png")).astype(int)
-    side = len(picture) // 3
-    ink = picture[:side, side : 2 * side]
-    assert ink.any()
-    # Nothing of it reaches the border of its tile.
-    assert not ink[:, [0, -1]].any()
-    assert not ink[[0, -1]].any()
-
-
-def test_a_long_title_is_broken(tmp_path: Path) -> None:
-    sizes = []
-    for title in ("short", "a title of two lines, for " + "a class with a long name"):
-        save_panels(tmp_path / "panels.png", [np.zeros((28, 28), np.uint8)], [title], 1, 3)
-        with Image.open(tmp_path / "panels.png") as picture:
-            sizes.append(picture.size)
-            ink = np.asarray(picture.convert("L")) < 128
-        assert not ink[:, [0, -1]].any()
-    assert sizes[0][0] == sizes[1][0]
-    assert sizes[0][1] < sizes[1][1]
-
-
-def test_long_form_of_a_confusion_matrix() -> None:
-    classes = np.array([1, 7, 30, 255], np.uint8)
-    matrix = np.add.outer(1000 * classes.astype(int), classes)
-    whole = long_form(matrix, classes, "count", diagonal=True)
-    assert len(whole["count"]) == 16
-    errors = long_form(matrix, classes, "count", diagonal=False)
-    assert len(errors["count"]) == 12
-    for columns in (whole, errors):
-        expected = 1000 * columns["actual"].astype(int) + columns["predicted"]
-        np.testing.assert_array_equal(columns["count"], expected)
-    assert (errors["actual"] != errors["predicted"]).all()
+def test_a_matrix_of_pictures_has_equal_tiles_and_names_keep_to_theirs(
+    tmp_path: Path, name: str
+) -> None:
+    cells = np.random.RandomState(0).randint(0, 256, (3, 3, 84, 84)).astype(np.uint8)
+    save_matrix(tmp_path / "new" / "matrix.png", cells, np.array([name, "30", "b"]), "corner")
+    picture = 255 - np.asarray(Image.open(tmp_path / "new" / "matrix.png"))
+    side = len(picture) // 4
+    tiles = picture.reshape(4, side, 4, side).swapaxes(1, 2)
+    frame = (side - 84) // 2
+    np.testing.assert_array_equal(tiles[1:, 1:, frame:-frame, frame:-frame], cells)
+    for heading in (*tiles[0], *tiles[1:, 0]):
+        assert heading.any()
+        assert not heading[:, [0, -1]].any()
+        assert not heading[[0, -1]].any()
