@@ -55,7 +55,7 @@ def project(tmp_path: Path) -> Path:
 
 def hashed(project: Path) -> dict[Path, str]:
     """The files that DVC hashes for a stage that depends on both folders, and their MD5s."""
-    fs, found = LocalFileSystem(), {}
+    fs, found = LocalFileSystem(), dict[Path, str]()
     objects = HashFileDB(fs, str(project.parent / "objects"))
     ignore = DvcIgnoreFilter(fs, str(project))
     # As DVC does first, to find all dvc.yaml: what it comes by then, it remembers.

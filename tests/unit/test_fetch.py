@@ -112,10 +112,11 @@ def test_what_is_read_is_what_was_written_or_it_is_named(
         array.reshape(4, -1)[2:, 0] = value
         path.write_bytes(idx_bytes(array))
         is_label = (shape == () and "f" not in dtype) or (dtype, shape) == (">i4", (8,))
-        for what, is_right, expected in (
+        cases: Any = [
             ("images", (dtype, shape) == ("|u1", (28, 28)), array),
             ("labels", is_label and 0 <= value <= 255, [1, 1, value, value]),
-        ):
+        ]
+        for what, is_right, expected in cases:
             if is_right:
                 found = sources.read_idx(path, what)
                 assert found.dtype == np.uint8
