@@ -33,7 +33,10 @@ def _inside(folder: Path) -> list[Path]:
         )
     check_is_hashed(folder)
     names = sorted(path.name for path in folder.iterdir())
-    return [folder / name for name in names if name[0] != "." and name not in LEFT_BEHIND]
+    inside = [folder / name for name in names if name[0] != "." and name not in LEFT_BEHIND]
+    if not inside:
+        raise SourceError(f"{folder} is empty")
+    return inside
 
 
 def _of_classes(part: Path, labels: dict[str, int]) -> Files:
@@ -41,8 +44,6 @@ def _of_classes(part: Path, labels: dict[str, int]) -> Files:
     files: list[tuple[float, int, Path]] = []
     for name, label in labels.items():
         inside = _inside(part / name)
-        if not inside:
-            raise SourceError(f"{part / name} is empty")
         files += [((i + 0.5) / len(inside), label, path) for i, path in enumerate(inside)]
     return [(path, label) for _, label, path in sorted(files)]
 
@@ -55,14 +56,12 @@ def list_photos(folder: Path) -> tuple[list[str], Files, Files]:
         numbers, which are the labels; the files of ``train``, and of ``test``, with their labels.
 
     Raises:
-        SourceError: There are not 2 to 256 classes, or one is empty or only in ``test``; or DVC
-            does not see what a folder holds.
+        SourceError: A folder is empty, or a class only in ``test``; or DVC does not see what a
+            folder holds.
     """
     check_is_hashed(folder)
     train, test = folder / "train", folder / "test"
     names = [path.name for path in _inside(train)]
-    if not 2 <= len(names) <= 256:
-        raise SourceError(f"{train} has {len(names)} folders of pictures, but should have 2 to 256")
     are_labels = set(names) <= set(map(str, range(256)))
     labels = {name: int(name) if are_labels else place for place, name in enumerate(names)}
     tested = [path.name for path in _inside(test)] if os.path.lexists(test) else []

@@ -80,12 +80,15 @@ def reading(path: Path, form: str) -> Iterator[None]:
         raise SourceError(f"{path} cannot be read as {form}: {error}") from error
 
 
+def _check_form(array: NDArray, is_right: bool, form: str) -> None:
+    if not is_right:
+        found = f"{array.dtype.name} of shape {array.shape}"
+        raise ValueError(f"it holds {found}, but should hold {form}")
+
+
 def _as_images(path: Path, array: NDArray) -> NDArray[np.uint8]:
-    if array.dtype != np.uint8 or array.shape[1:] != (28, 28):
-        raise ValueError(
-            f"it holds {array.dtype.name} of shape {array.shape}, but images should be uint8 of "
-            "shape (n, 28, 28)"
-        )
+    is_right = array.dtype == np.uint8 and array.shape[1:] == (28, 28)
+    _check_form(array, is_right, "images, uint8 of shape (n, 28, 28)")
     # EMNIST's files have rows for columns.
     return array.swapaxes(1, 2) if path.name.startswith("emnist-") else array
 
@@ -94,11 +97,8 @@ def _as_labels(array: NDArray) -> NDArray[np.uint8]:
     if array.dtype == ">i4" and array.shape[1:] == (8,):
         # QMNIST's eight columns, of which the first is the class.
         array = array[:, 0]
-    if array.dtype.kind not in "iu" or array.ndim != 1:
-        raise ValueError(
-            f"it holds {array.dtype.name} of shape {array.shape}, but labels should be integers of "
-            "shape (n,)"
-        )
+    is_right = array.dtype.kind in "iu" and array.ndim == 1
+    _check_form(array, is_right, "labels, integers of shape (n,)")
     outside = np.flatnonzero((array < 0) | (array > 255))
     if len(outside):
         raise ValueError(
@@ -221,7 +221,7 @@ def _read_npz(path: Path) -> Fetched:
 def _first_line(path: Path) -> list[str]:
     # Excel writes a mark before the first line.
     with path.open(encoding="utf-8-sig") as file:
-        return [cell.strip(' "\n') for cell in file.readline().split(",")]
+        return file.readline().split(",")
 
 
 def _read_table(path: Path) -> Mnist:
@@ -238,9 +238,8 @@ def _read_table(path: Path) -> Mnist:
 def _read_csv(path: Path) -> Fetched:
     """Kaggle's train.csv: a line an image, its label and 784 pixels; and test.csv, if it is so."""
     second = path.with_name(f"{path.name.removesuffix('train.csv')}test.csv")
-    header = _first_line(second) if second.is_file() else []
-    # Of images to be labelled: without labels, or with numbers in their place.
-    is_test_set = len(header) not in (0, 784) and header[0].lower() != "id"
+    # Kaggle's has images to be labelled: the pixels alone.
+    is_test_set = second.is_file() and len(_first_line(second)) != 784
     return _joined(*map(_read_table, [path, second] if is_test_set else [path]))
 
 
