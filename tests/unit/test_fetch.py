@@ -247,7 +247,7 @@ def mirror(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def md5s(paths: list[Path]) -> dict[str, str]:
+def md5s(*paths: Path) -> dict[str, str]:
     return {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in paths}
 
 
@@ -256,25 +256,22 @@ def test_a_mirror_that_answers_with_the_pinned_content(
 ) -> None:
     # Between two tries.
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    known = md5s(write_idx(tmp_path, PARTS, "{}.gz".format))
-    data_set = {"mirrors": [f"{mirror}away/", mirror], "md5s": known, "classes": "ab"}
+    away, known = f"{mirror}away/", md5s(*write_idx(tmp_path, PARTS, "{}.gz".format))
+    data_set = {"mirrors": [away, mirror], "md5s": known, "classes": "ab"}
     found = sources.published(data_set, Path())
     check_joined(found)
     assert found.classes == "ab"
     other = known | {"t10k-images-idx3-ubyte.gz": "0" * 32}
-    for at, pinned, why in ((mirror, other, "Value"), (f"{mirror}away/", known, "HTTP")):
+    for at, pinned, why in ((mirror, other, "Value"), (away, known, "HTTP")):
         with pytest.raises(SourceError, match=rf"^127\.0\.0\.1: {why}Error$"):
             sources.published({"mirrors": [at], "md5s": pinned}, Path())
-
-
-def test_an_archive_whose_images_lie_on_their_side(mirror: str, tmp_path: Path) -> None:
+    # An archive, whose images lie on their side.
     members = [f"gzip/{path.name}" for path in write_idx(tmp_path, TURNED, of_emnist)]
     with zipfile.ZipFile(tmp_path / "gzip.zip", "w") as archive:
         for member in members:
             archive.write(tmp_path / Path(member).name, member)
-    data_set = {"mirrors": [mirror], "md5s": md5s([tmp_path / "gzip.zip"]), "members": members}
-    found = sources.published(data_set, Path())
-    check_joined(found)
+    packed = {"mirrors": [mirror], "md5s": md5s(tmp_path / "gzip.zip"), "members": members}
+    check_joined(sources.published(packed, Path()))
 
 
 def test_every_published_data_set_is_pinned_and_ordered() -> None:
@@ -332,20 +329,16 @@ def test_digits_as_pictures_are_the_same_bytes(
     assert found.images.dtype == found.labels.dtype == np.uint8
     are_places = list(labels) == list(range(10))
     assert (found.classes, found.n_train) == (names if are_places else [], 60)
+    # Any first part has its share of each class.
+    of_class = np.equal.outer(np.unique(found.labels[:60]), found.labels[:60])
+    shares = np.outer(of_class.sum(axis=1), np.arange(1, 61)) / 60
+    assert abs(of_class.cumsum(axis=1) - shares).max() <= 1
     for part in (slice(60), slice(60, None)):
         ours, expected = (
             sorted((label, image.tobytes()) for label, image in zip(y[part], X[part], strict=True))
             for X, y in (found[:2], (images, of_classes))
         )
         assert ours == expected
-
-
-def test_any_first_part_of_the_pictures_has_its_share_of_each_class(tmp_path: Path) -> None:
-    save_photos(tmp_path / "train", [Image.new("L", (1, 1))] * 65, "a" * 40 + "b" * 20 + "c" * 5)
-    labels = [label for _, label in list_photos(tmp_path)[1]]
-    for n in range(1, 66):
-        found = np.bincount(labels[:n], minlength=3)
-        assert abs(found - np.array([40, 20, 5]) * n / 65).max() <= 1
 
 
 def paper(mode: str, paper_level: Any, ink: Any) -> Image.Image:
