@@ -55,7 +55,7 @@ def main() -> None:
                 try:
                     changed = out.workspace_status()
                 except OSError:
-                    # On a bad sector; or a link to what was damaged.
+                    # On a bad sector, or a link to what was damaged: DVC would stop there.
                     print(f"unreadable: {out}")
                     out.remove()
                     continue
