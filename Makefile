@@ -1,6 +1,6 @@
 # make repro   run the pipeline on the full MNIST; first pull what the default remote has of it
 # make test    run the tests
-# make verify  mend what a kill or a failing disk has damaged, or remove it: repro makes it again
+# make verify  find what a kill or a failing disk has damaged: make repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make compare what differs from BASE (main), as Markdown for a pull request: compare.md
 # make predict which digits IMAGE shows, and why: prediction.png
