@@ -1,7 +1,4 @@
-"""compare.md has what differs, and nothing else.
-
-A file of either revision that cannot be read is told, and is not taken for none.
-"""
+"""compare.md has what differs, and nothing else; what cannot be read is told, not left out."""
 
 import logging
 import os
@@ -50,8 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         git("init", "--initial-branch=main")
-        with Repo.init():
-            pass
+        Repo.init().close()
         for name, content in FILES.items():
             Path(name).write_text(content)
         for name in ("p.png", "same.png"):
@@ -177,9 +173,8 @@ def test_a_branch_may_have_any_name() -> None:
     assert told.startswith(f"unknown Git revision '{branch}'\n")
 
 
-@pytest.mark.parametrize("argument", ["BASE=", "IMAGE="])
-def test_an_empty_argument_of_make_ends_in_one_line(argument: str) -> None:
+@pytest.mark.parametrize(("target", "name"), [("compare", "BASE"), ("predict", "IMAGE")])
+def test_an_empty_argument_of_make_ends_in_one_line(target: str, name: str) -> None:
     """As of a variable of the shell that is not set."""
-    target = {"BASE=": "compare", "IMAGE=": "predict"}[argument]
-    told = make(target, argument).stderr
-    assert re.fullmatch(rf".+\*\*\* name a \w+: make {target} {argument}.+\n", told)
+    told = make(target, f"{name}=").stderr
+    assert re.fullmatch(rf".+\*\*\* name a \w+: make {target} {name}=.+\n", told)

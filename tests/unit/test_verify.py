@@ -140,6 +140,7 @@ def test_what_a_stage_is_writing_is_left_alone(made: dict[str, Path]) -> None:
     rwlock.write_text(json.dumps({"write": {str(Path("file").absolute()): stage}}))
     with pytest.raises(LockError, match=f"blocked by:\\s+.PID {os.getppid()}"):
         main()
+    assert Path("file").read_text() == "half"
     rwlock.unlink()
     main()
     repro()
