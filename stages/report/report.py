@@ -54,26 +54,22 @@ def svm(path: Path) -> dict[str, Any]:
     }
 
 
-def model_card(template: Path, models: dict[str, Path], **values: Any) -> str:
+def model_card(template: Path, models: list[Path], **values: Any) -> str:
     """The card of the saved ``models``, in Markdown.
 
     Args:
         template: The folder of its Jinja template.
-        models: The folder of each, by its name.
+        models: The folder of each.
         values: What else the template shows.
     """
-    files = [folder / "model.skops" for folder in models.values()]
-    return (
-        environment([template], autoescape=False)
-        .get_template(f"{template.name}.md.jinja")
-        .render(
-            sha256={
-                file.as_posix(): file.with_suffix(".sha256").read_text(encoding="utf-8").strip()
-                for file in files
-            },
-            versions={library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")},
-            **values,
-        )
+    templates = environment([template], autoescape=False)
+    sha256 = {
+        f"{folder.as_posix()}/model.skops": (folder / "model.sha256").read_text(encoding="utf-8")
+        for folder in models
+    }
+    versions = {library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")}
+    return templates.get_template(f"{template.name}.md.jinja").render(
+        sha256=sha256, versions=versions, **values
     )
 
 
@@ -104,8 +100,15 @@ def main(
     """
     figures, pages = code / "report", code / "report" / "pages"
     params, known = (json.loads(path.read_text(encoding="utf-8")) for path in (values, classes))
-    measured = tree(metrics)
     plots = {path.stem: table(path) for path in sorted((reports / "plots").glob("[!.]*.csv"))}
+    pictures = sorted((reports / "pictures").glob("[!.]*.png"))
+    measured = tree(metrics)
+    shown = {
+        "params": params,
+        "made_of": {"code": digest_of_code([code, charts]), "params": digest_of_values(params)},
+        "metrics": measured,
+        "plots": plots,
+    }
     rows = list(compare(read(figures / "notebook.yaml", ""), params, measured | {"plots": plots}))
     notebook = reports / "notebook.csv"
     with notebook.open("w", newline="", encoding="utf-8") as file:
@@ -113,12 +116,6 @@ def main(
     summary = summarise(read(figures / "summary.yaml", ""), measured)
     write_metrics(reports / "metrics" / "summary.json", summary)
     saved = {f"{path.parent.name}/{path.name}": path for path in models}
-    shown = {
-        "params": params,
-        "made_of": {"code": digest_of_code([code, charts]), "params": digest_of_values(params)},
-        "metrics": measured,
-        "plots": plots,
-    }
     html = render(
         pages / "shared",
         pages / "report",
@@ -127,14 +124,12 @@ def main(
         classes=known,
         notebook=[dict(zip(COLUMNS, row, strict=True)) for row in rows],
         charts=tree(charts),
-        pictures={
-            path.stem: picture(path) for path in sorted((reports / "pictures").glob("[!.]*.png"))
-        },
+        pictures={path.stem: picture(path) for path in pictures},
         linear={"digits": linear(saved["digits/sgd"]), "detector": linear(saved["binary/sgd"])},
         svm=svm(saved["digits/strokes"]),
     )
     (reports / "index.html").write_text(html, encoding="utf-8")
-    card = model_card(pages / "model_card", saved, classes=known["names"], **shown)
+    card = model_card(pages / "model_card", models, classes=known["names"], **shown)
     (reports / "model_card.md").write_text(card, encoding="utf-8")
     if differing := [f"{row[0]} {row[1]}" for row in rows if row[-1] == "differs"]:
         raise UserError(f"{notebook}: differs from the notebook: {'; '.join(differing)}")

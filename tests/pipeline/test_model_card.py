@@ -63,7 +63,7 @@ def test_it_says_of_which_data_it_is(clone: Clone, card: str) -> None:
     params = json.loads((clone.folder / "data" / "params.json").read_text())
     plots = {"strokes_steps": table(clone.folder / "reports" / "plots" / "strokes_steps.csv")}
     template = ROOT / "stages" / "report" / "pages" / "model_card"
-    of_all = model_card(template, {}, metrics=metrics, params=params, plots=plots)
+    of_all = model_card(template, [], metrics=metrics, params=params, plots=plots)
     assert "The data are MNIST: handwritten digits of" in of_all
     assert "LeCun" in card
     assert "LeCun" in of_all
