@@ -15,7 +15,7 @@ import skops.io
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
 from stages.common.arrays import load, load_group, load_set
@@ -65,36 +65,31 @@ def pages(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Opened:
-    """A page that was opened without a network, and what its console said.
+def open_page(
+    browser: Browser, path: Path, size: tuple[int, int] = WIDE, scheme: Any = "light"
+) -> tuple[Page, list[str]]:
+    """A page that was opened without a network, and what its console says from then on.
 
-    The console would tell of a request, too: the page's security policy allows none.
+    The console tells of a request, too: the page's security policy allows none.
     """
-
-    def __init__(self, browser: Browser, path: Path, size: tuple[int, int], scheme: Any) -> None:
-        self.path = path
-        viewport: Any = {"width": size[0], "height": size[1]}
-        self.page = browser.new_page(offline=True, color_scheme=scheme, viewport=viewport)
-        self.said: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("body[data-drawn]")
-
-    def text(self, selector: str) -> str:
-        return self.page.locator(selector).first.inner_text()
-
-    def count(self, selector: str) -> int:
-        return self.page.locator(selector).count()
+    viewport: Any = {"width": size[0], "height": size[1]}
+    page = browser.new_page(offline=True, color_scheme=scheme, viewport=viewport)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-drawn]")
+    return page, said
 
 
 @pytest.fixture
-def opened(request: pytest.FixtureRequest, browser: Browser, pages: Path) -> Iterator[Opened]:
-    """The report, wide and light, where a test names no other page."""
-    name, size, scheme = getattr(request, "param", ("report", WIDE, "light"))
-    page = Opened(browser, pages / name / "index.html", size, scheme)
+def page(request: pytest.FixtureRequest, browser: Browser, pages: Path) -> Iterator[Page]:
+    """The report, where a test names no other page; whatever is done, its console is silent."""
+    name, *looks = getattr(request, "param", ("report",))
+    page, said = open_page(browser, pages / name / "index.html", *looks)
     yield page
-    page.page.close()
+    page.close()
+    assert said == []
 
 
 def each(*names: str, looks: Any = ((WIDE, "light"),)) -> pytest.MarkDecorator:
@@ -104,12 +99,12 @@ def each(*names: str, looks: Any = ((WIDE, "light"),)) -> pytest.MarkDecorator:
         for name in names
         for size, scheme in looks
     ]
-    return pytest.mark.parametrize("opened", found, indirect=True)
+    return pytest.mark.parametrize("page", found, indirect=True)
 
 
-def levels(opened: Opened, canvas: str) -> NDArray[np.uint8]:
+def levels(page: Page, canvas: str) -> NDArray[np.uint8]:
     """The pixels of a canvas (height, width, 4)."""
-    width, *pixels = opened.page.locator(canvas).evaluate(
+    width, *pixels = page.locator(canvas).evaluate(
         """canvas => {
             const { width, height } = canvas;
             return [width, ...canvas.getContext("2d").getImageData(0, 0, width, height).data];
@@ -119,32 +114,35 @@ def levels(opened: Opened, canvas: str) -> NDArray[np.uint8]:
 
 
 @each("report", "plots", "diff", looks=((WIDE, "light"), (NARROW, "dark")))
-def test_a_page_draws_offline_for_everybody(opened: Opened) -> None:
-    assert opened.said == []
-    charts = opened.page.locator(".chart")
+def test_a_page_draws_offline_for_everybody(page: Page) -> None:
+    charts = page.locator(".chart")
     assert charts.count() == len([name for name in plots() if not name.endswith(".png")]) - (
         # There it is a table.
-        opened.path.parent.name == "report"
+        "/report/" in page.url
     )
     for chart in charts.all():
         assert chart.locator(".mark-rect path, .mark-symbol path, .mark-line path").count() or (
             chart.locator(".mark-text text").count() > 50
         )
-    assert opened.count("img") >= len([name for name in plots() if name.endswith(".png")])
+    assert page.locator("img").count() >= len([name for name in plots() if name.endswith(".png")])
     loaded = "images => images.filter(i => i.complete && i.naturalWidth && i.alt).length"
-    assert opened.page.locator("img").evaluate_all(loaded) == opened.count("img")
-    # Small enough to mail.
-    assert opened.path.stat().st_size < 4 * MEGABYTE
+    assert page.locator("img").evaluate_all(loaded) == page.locator("img").count()
     # Wide things scroll by themselves.
-    assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    found = Axe().run(opened.page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
 
 
+def test_every_page_is_small_enough_to_mail(pages: Path) -> None:
+    sizes = [path.stat().st_size for path in pages.glob("*/index.html")]
+    assert len(sizes) == 4
+    assert max(sizes) < 4 * MEGABYTE
+
+
 @each("plots")
-def test_every_cell_and_bar_is_drawn(opened: Opened) -> None:
+def test_every_cell_and_bar_is_drawn(page: Page) -> None:
     def drawn(title: str, marks: str) -> int:
-        return opened.page.locator(".chart", has_text=title).locator(marks).count()
+        return page.locator(".chart", has_text=title).locator(marks).count()
 
     assert drawn("Images of each class", ".mark-rect path") == 2 * 10
     assert drawn("Confusion matrix", ".mark-rect.cell path, .mark-rect path[aria-label]") == 100
@@ -153,14 +151,14 @@ def test_every_cell_and_bar_is_drawn(opened: Opened) -> None:
     assert drawn("ROC curves", ".mark-line path") == 1 + 2
     assert drawn("Precision and recall against", ".mark-line path") == 4
     # Where there is one, no chart speaks of revisions.
-    assert opened.page.locator(".chart", has_text="revision").count() == 0
-    assert opened.page.locator(".chart", has_text="workspace").count() == 0
+    assert page.locator(".chart", has_text="revision").count() == 0
+    assert page.locator(".chart", has_text="workspace").count() == 0
 
 
 @each("diff")
-def test_two_revisions_are_told_apart(opened: Opened) -> None:
+def test_two_revisions_are_told_apart(page: Page) -> None:
     for title in ("ROC", "Precision against recall", "Precision and recall against"):
-        chart = opened.page.locator(".chart", has_text=title).first
+        chart = page.locator(".chart", has_text=title).first
         dashes = chart.locator(".mark-line path").evaluate_all(
             "paths => paths.map(path => path.getAttribute('stroke-dasharray'))"
         )
@@ -171,34 +169,33 @@ def test_two_revisions_are_told_apart(opened: Opened) -> None:
 
 
 @each("report", "diff")
-def test_on_paper_nothing_is_cut_off(opened: Opened) -> None:
+def test_on_paper_nothing_is_cut_off(page: Page) -> None:
     # A4 without its margins, in CSS pixels.
-    opened.page.set_viewport_size({"width": 680, "height": 1000})
-    opened.page.emulate_media(media="print")
+    page.set_viewport_size({"width": 680, "height": 1000})
+    page.emulate_media(media="print")
     fits = "all => all.map(one => one.scrollWidth <= one.clientWidth)"
-    assert all(opened.page.locator(".chart, .scroll, body").evaluate_all(fits))
-    buttons = opened.page.locator(".controls, .vega-embed details")
+    assert all(page.locator(".chart, .scroll, body").evaluate_all(fits))
+    buttons = page.locator(".controls, .vega-embed details")
     assert buttons.count() > 5
     assert buttons.filter(visible=True).count() == 0
 
 
 @each("edited report", "diff")
-def test_a_label_is_text(opened: Opened) -> None:
-    assert opened.page.title().startswith("Digitline")
-    assert "<script>" in opened.text("body")
-    assert opened.said == []
-    assert opened.count("img[src=x]") == 0
+def test_a_label_is_text(page: Page) -> None:
+    assert page.title().startswith("Digitline")
+    assert "<script>" in page.inner_text("body")
+    assert page.locator("img[src=x]").count() == 0
 
 
-def test_the_slider_shows_what_scikit_learn_computes(opened: Opened, clone: Clone) -> None:
+def test_the_slider_shows_what_scikit_learn_computes(page: Page, clone: Clone) -> None:
     y = np.load(clone.folder / "data" / "train" / "labels.npy") == 5
     with (clone.folder / "reports" / "plots" / "precision_recall.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    slider, of_detector, answered = opened.page.locator("#threshold-form input"), "", set()
+    slider, of_detector, answered = page.locator("#threshold-form input"), "", set()
     for model in ("sgd", "forest"):
         thresholds = [float(row["threshold"]) for row in rows if row["model"] == model]
         of_fold = load_group(clone.folder / f"data/models/binary/{model}/out_of_fold.npz")["scores"]
-        opened.page.locator("#threshold-form select").select_option(model)
+        page.locator("#threshold-form select").select_option(model)
         seen = set()
         for key in ("", "Home", "PageUp", "PageUp", "PageUp", "ArrowRight", "End", "ArrowLeft"):
             if key:
@@ -213,26 +210,26 @@ def test_the_slider_shows_what_scikit_learn_computes(opened: Opened, clone: Clon
                 "f1": f"{f1_score(y, answers):.4f}",
                 "fpr": f"{fp / (fp + tn):.4f}",
             }
-            assert {name: opened.text(f"[data-value={name}]") for name in expected} == expected
-            shown = opened.text("[data-value=threshold]")
+            assert {name: page.inner_text(f"[data-value={name}]") for name in expected} == expected
+            shown = page.inner_text("[data-value=threshold]")
             assert float(shown.replace(",", "")) == pytest.approx(threshold, abs=0.06)
             seen.add(threshold)
             # The SGD detector is held against its own, whichever the slider shows.
             of_detector = shown if model == "sgd" else of_detector
-            assert opened.text("#detector-threshold") == of_detector
-            below = scores(opened)[10] < float(of_detector.replace(",", ""))
+            assert page.inner_text("#detector-threshold") == of_detector
+            below = scores(page)[10] < float(of_detector.replace(",", ""))
             says = "below it: not a 5" if below else "at or above it: a 5"
-            assert opened.text("#detector-says") == says
+            assert page.inner_text("#detector-says") == says
             answered.add(says)
         assert len(seen) >= 6
     assert len(answered) == 2
 
 
-def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> None:
+def test_a_click_shows_the_digits_of_a_cell(page: Page, clone: Clone) -> None:
     images, y = load_set(clone.folder / "data" / "train")
     scores = np.load(clone.folder / "data/models/digits/sgd_scaled/out_of_fold.npz")["scores"]
     predictions = scores.argmax(axis=1)
-    cells = opened.page.locator("[data-chart=errors] .mark-rect path[aria-label]")
+    cells = page.locator("[data-chart=errors] .mark-rect path[aria-label]")
     for nth in (11, 60, 89):
         cell = cells.nth(nth)
         label = cell.get_attribute("aria-label") or ""
@@ -243,10 +240,10 @@ def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> Non
         chosen = (y == actual) & (predictions == predicted)
         expected = np.zeros((9, 28, 28), np.uint8)
         expected[: min(9, chosen.sum())] = images[chosen][:9]
-        tile = np.uint8(255) - levels(opened, "#examples")[..., 0]
+        tile = np.uint8(255) - levels(page, "#examples")[..., 0]
         frame = (len(tile) - 3 * 28) // 2
         np.testing.assert_array_equal(tile[frame:-frame, frame:-frame], sheet(expected, 3))
-        assert opened.text("#examples-caption") == (
+        assert page.inner_text("#examples-caption") == (
             f"{chosen.sum()} of {(y == actual).sum()} images of a {actual} "
             f"are classified as {predicted}."
         )
@@ -255,17 +252,17 @@ def test_a_click_shows_the_digits_of_a_cell(opened: Opened, clone: Clone) -> Non
         assert picture.width == 11 * (len(tile) + 2)
 
 
-def test_the_keyboard_reaches_everything(opened: Opened) -> None:
+def test_the_keyboard_reaches_everything(page: Page) -> None:
     name, reached = "(({ name, classList }) => name || classList[0])(document.activeElement)", set()
     for _ in range(80):
-        opened.page.keyboard.press("Tab")
-        reached.add(opened.page.evaluate(name))
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate(name))
     expected = {"model", "point", "example", "clear", "actual", "predicted", "chart", "scroll"}
     assert expected <= reached
-    opened.page.locator("select[name=predicted]").focus()
+    page.locator("select[name=predicted]").focus()
     for key, digit in (("1", 1), ("ArrowDown", 2)):
-        opened.page.keyboard.press(key)
-        assert opened.text("#examples-caption").endswith(f"as {digit}.")
+        page.keyboard.press(key)
+        assert page.inner_text("#examples-caption").endswith(f"as {digit}.")
 
 
 # Strokes on paper of 270 × 270.
@@ -275,31 +272,31 @@ SEVEN_SMALL = [(20, 30), (70, 28), (40, 100)]
 DASH = [(100, 140), (180, 140)]
 
 
-def draw(opened: Opened, stroke: list[tuple[int, int]]) -> None:
+def draw(page: Page, stroke: list[tuple[int, int]]) -> None:
     """A stroke on the paper, with the mouse."""
-    paper = opened.page.locator("#paper")
+    paper = page.locator("#paper")
     for at, (x, y) in enumerate(stroke):
         paper.hover(position={"x": x, "y": y})
         if at == 0:
-            opened.page.mouse.down()
-    opened.page.mouse.up()
+            page.mouse.down()
+    page.mouse.up()
 
 
-def clear(opened: Opened) -> None:
-    opened.page.get_by_role("button", name="Clear").click()
+def clear(page: Page) -> None:
+    page.get_by_role("button", name="Clear").click()
 
 
-def seen(opened: Opened) -> NDArray[np.uint8]:
+def seen(page: Page) -> NDArray[np.uint8]:
     """What the classifiers see (28, 28), from 0 to 255 (ink)."""
-    grey = levels(opened, "#seen")
+    grey = levels(page, "#seen")
     assert (grey[..., :3] == grey[..., :1]).all()
     assert (grey[..., 3] == 255).all()
     return np.uint8(255) - grey[..., 0]
 
 
-def scores(opened: Opened) -> list[float]:
+def scores(page: Page) -> list[float]:
     values = "all => all.map(one => Number(one.value))"
-    return list(opened.page.locator("#scores data, #detector-score").evaluate_all(values))
+    return list(page.locator("#scores data, #detector-score").evaluate_all(values))
 
 
 @pytest.fixture(scope="module")
@@ -331,15 +328,15 @@ def assert_form_of_mnist(drawn: NDArray[np.float64], image: NDArray[np.float64])
         assert abs(np.average(indices, weights=image[rows, columns]) - 14) <= 0.5
 
 
-def assert_says_of_pixels(opened: Opened, expected: list[float]) -> None:
+def assert_says_of_pixels(page: Page, expected: list[float]) -> None:
     """SGD's answer, its ten scores and their bars, and the detector's score."""
-    np.testing.assert_allclose(scores(opened), expected, rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(scores(page), expected, rtol=1e-9, atol=1e-6)
     best = str(np.argmax(expected[:10]))
-    assert opened.text("#says") == f"SGD says: {best}"
-    assert opened.text("#scores [data-best] th") == best
-    shown = opened.page.locator("#scores data").all_inner_texts()
+    assert page.inner_text("#says") == f"SGD says: {best}"
+    assert page.inner_text("#scores [data-best] th") == best
+    shown = page.locator("#scores data").all_inner_texts()
     assert shown == [f"{round(score):,}" for score in expected[:10]]
-    bars = opened.page.locator("#scores .bar span").evaluate_all(
+    bars = page.locator("#scores .bar span").evaluate_all(
         "all => all.map(bar => [bar.className, bar.getBoundingClientRect().width])"
     )
     assert [name for name, _ in bars] == ["against" if s < 0 else "for" for s in expected[:10]]
@@ -347,72 +344,63 @@ def assert_says_of_pixels(opened: Opened, expected: list[float]) -> None:
     np.testing.assert_allclose(lengths / lengths.max(), sizes / sizes.max(), atol=0.01)
 
 
-def test_a_drawn_digit_is_answered_as_in_python(opened: Opened, clone: Clone, theirs: Any) -> None:
+def test_a_drawn_digit_is_answered_as_in_python(page: Page, clone: Clone, theirs: Any) -> None:
     learned = load_group(clone.folder / "data/models/digits/strokes/svm.npz")
-    said = set()
-    for stroke in (ONE, THREE, SEVEN_SMALL, DASH):
-        clear(opened)
-        for selector, nothing in {"#svm-says": "SVM says: –", "#differ": ""}.items():
-            expect(opened.page.locator(selector)).to_have_text(nothing)
-        draw(opened, stroke)
-        image = seen(opened)
-        assert_form_of_mnist(levels(opened, "#paper")[..., 3].astype(float), image.astype(float))
+    said, images = set(), []
+    # The first is drawn over an example.
+    for stroke in (ONE, ONE, THREE, SEVEN_SMALL, DASH):
+        draw(page, stroke)
+        image = seen(page)
+        images.append(image)
+        assert_form_of_mnist(levels(page, "#paper")[..., 3].astype(float), image.astype(float))
         expected = theirs(image)
-        assert_says_of_pixels(opened, expected)
+        assert_says_of_pixels(page, expected)
         of_strokes = features(image[None], normalising(image[None]))
         (first,), (second,), (margin,) = ranked(learned, of_strokes)
-        expect(opened.page.locator("#svm-says")).to_have_text(f"SVM says: {first}")
+        expect(page.locator("#svm-says")).to_have_text(f"SVM says: {first}")
         hesitates = " Below 1, it hesitates." if margin < 1 else ""
         shown = f"Its margin over {second}: {margin:.2f}.{hesitates}"
-        expect(opened.page.locator("#svm-margin")).to_have_text(shown)
+        expect(page.locator("#svm-margin")).to_have_text(shown)
         best = np.argmax(expected[:10])
         differ = f"They differ: ink on the pixels of a {best}, in strokes of a {first}."
         shown = "They agree." if best == first else differ
-        expect(opened.page.locator("#differ")).to_have_text(shown)
+        expect(page.locator("#differ")).to_have_text(shown)
         said |= {best, shown[:10]}
+        clear(page)
+        assert not levels(page, "#paper").any()
+        assert not seen(page).any()
+        assert page.inner_text("#says") == "Nothing is drawn."
+        assert set(page.locator("#scores data").all_inner_texts()) == {"–"}
+        assert page.locator("#scores [data-best]").count() == 0
+        for selector, nothing in {"#svm-says": "SVM says: –", "#differ": ""}.items():
+            expect(page.locator(selector)).to_have_text(nothing)
+    np.testing.assert_array_equal(images[0], images[1])
     assert said >= {1, "They agree", "They diffe"}
 
 
-def test_paper_is_cleared_and_drawn_over(opened: Opened) -> None:
-    draw(opened, ONE)
-    over_example = seen(opened)
-    clear(opened)
-    assert not levels(opened, "#paper").any()
-    assert not seen(opened).any()
-    assert opened.text("#says") == "Nothing is drawn."
-    assert set(opened.page.locator("#scores data").all_inner_texts()) == {"–"}
-    assert opened.count("#scores [data-best]") == 0
-    draw(opened, ONE)
-    np.testing.assert_array_equal(seen(opened), over_example)
-    draw(opened, DASH)
-    assert (seen(opened) != over_example).any()
-
-
-def test_arrow_keys_show_the_digits_of_every_class(
-    opened: Opened, clone: Clone, theirs: Any
-) -> None:
+def test_arrow_keys_show_the_digits_of_every_class(page: Page, clone: Clone, theirs: Any) -> None:
     images, y = load_set(clone.folder / "data" / "train")
-    slider = opened.page.get_by_role("slider", name="example")
+    slider = page.get_by_role("slider", name="example")
     slider.press("Home")
     for digit in range(10):
         text = slider.get_attribute("aria-valuetext") or ""
         assert text.startswith(f"a {digit}, {digit + 1} of ")
-        assert opened.text("#paper-caption").startswith(f"An example: a {digit}.")
-        assert (images[y == digit] == seen(opened)).all(axis=(1, 2)).any()
-        assert_says_of_pixels(opened, theirs(seen(opened)))
+        assert page.inner_text("#paper-caption").startswith(f"An example: a {digit}.")
+        assert (images[y == digit] == seen(page)).all(axis=(1, 2)).any()
+        assert_says_of_pixels(page, theirs(seen(page)))
         slider.press("ArrowRight")
 
 
-def test_weights_are_drawn_blue_for_and_red_against(opened: Opened, clone: Clone) -> None:
+def test_weights_are_drawn_blue_for_and_red_against(page: Page, clone: Clone) -> None:
     for model, first in (("digits/sgd", 0), ("binary/sgd", 10)):
         said = np.load(clone.folder / "data" / "models" / model / "predictions.npz")
         for i, weights in enumerate(said["weights"].reshape(-1, 28, 28)):
             canvas = f"#weights figure:nth-child({first + i + 1}) canvas"
-            red, green, blue, _ = np.moveaxis(levels(opened, canvas).astype(int), -1, 0)
+            red, green, blue, _ = np.moveaxis(levels(page, canvas).astype(int), -1, 0)
             strong = np.abs(weights) > np.quantile(np.abs(weights), 0.9)
             np.testing.assert_array_equal((blue > red)[strong], (weights > 0)[strong])
             assert ((red == 255) & (green == 255) & (blue == 255))[weights == 0].all()
-    assert opened.count("#weights canvas") == 11
+    assert page.locator("#weights canvas").count() == 11
 
 
 ASK_SVM = """(images) => images.map((letters) => {
@@ -455,13 +443,13 @@ def test_the_svm_answers_as_in_python(browser: Browser, clone: Clone, full: bool
 
 
 def test_an_svm_that_is_too_large_is_not_in_the_page(
-    opened: Opened, browser: Browser, tmp_path: Path
+    browser: Browser, pages: Path, tmp_path: Path
 ) -> None:
-    page = opened.path.read_text(encoding="utf-8")
-    (tmp_path / "index.html").write_text(re.sub('"packed": "[^"]+"', '"packed": null', page))
-    without = Opened(browser, tmp_path / "index.html", NARROW, "light")
-    draw(without, ONE)
-    expect(without.page.locator("#svm-margin")).to_contain_text("are too many for this page.")
-    assert without.text("#svm-says") == "SVM says: –"
-    assert without.text("#says").startswith("SGD says: ")
-    without.page.close()
+    html = (pages / "report" / "index.html").read_text(encoding="utf-8")
+    (tmp_path / "index.html").write_text(re.sub('"packed": "[^"]+"', '"packed": null', html))
+    page, _ = open_page(browser, tmp_path / "index.html", NARROW)
+    draw(page, ONE)
+    expect(page.locator("#svm-margin")).to_contain_text("are too many for this page.")
+    assert page.inner_text("#svm-says") == "SVM says: –"
+    assert page.inner_text("#says").startswith("SGD says: ")
+    page.close()
