@@ -21,12 +21,6 @@ from tests.support.idx import write_idx
 OTHER_NUMBERS = np.array([2, 3, 17, 40, 100, 128, 199, 200, 254, 255], np.uint8)
 
 
-def columns(folder: Path, plot: str) -> dict[str, tuple[str, ...]]:
-    """The columns of a plot's CSV file."""
-    header, *lines = table(folder / "reports" / "plots" / f"{plot}.csv")
-    return dict(zip(header, zip(*lines, strict=True), strict=True))
-
-
 KINDS = ("other numbers", "two, sorted", "no 0, a rare 7", "47")
 
 
@@ -151,10 +145,10 @@ def test_figures_are_right_whatever_the_classes(
     assert metrics["binary"]["forest"]["test_accuracy"] == pytest.approx(accuracy, abs=1e-9)
     assert accuracy > 0.85
     # Each fold of the out-of-fold scores, against the confusion matrix.
-    confusion = columns(folder, "confusion")
-    cells = zip(confusion["actual"], confusion["predicted"], strict=True)
-    assert list(cells) == list(product(names, names))
-    counts = np.array(confusion["count"], int).reshape(len(known), -1)
+    _, *cells = table(folder / "reports" / "plots" / "confusion.csv")
+    *actual_and_predicted, shown = zip(*cells, strict=True)
+    assert list(zip(*actual_and_predicted, strict=True)) == list(product(names, names))
+    counts = np.array(shown, int).reshape(len(known), -1)
     np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(train)[known])
     folds = load_group(folder / "data/models/digits/sgd_scaled/out_of_fold.npz")["folds"]
     shares = reports["sgd_scaled"]["accuracy"]
