@@ -89,7 +89,8 @@ def page(request: pytest.FixtureRequest, browser: Browser, pages: Path) -> Itera
     page, said = open_page(browser, pages / name / "index.html", *looks)
     yield page
     page.close()
-    assert said == []
+    # But of what a test itself reads from a canvas.
+    assert [line for line in said if not line.startswith("Canvas2D")] == []
 
 
 def each(*names: str, looks: Any = ((WIDE, "light"),)) -> pytest.MarkDecorator:
@@ -275,8 +276,10 @@ DASH = [(100, 140), (180, 140)]
 def draw(page: Page, stroke: list[tuple[int, int]]) -> None:
     """A stroke on the paper, with the mouse."""
     paper = page.locator("#paper")
+    paper.scroll_into_view_if_needed()
+    box: Any = paper.bounding_box()
     for at, (x, y) in enumerate(stroke):
-        paper.hover(position={"x": x, "y": y})
+        page.mouse.move(box["x"] + x, box["y"] + y)
         if at == 0:
             page.mouse.down()
     page.mouse.up()
