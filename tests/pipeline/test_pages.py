@@ -7,6 +7,7 @@ import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -424,7 +425,8 @@ def assert_answers_as_python(browser: Browser, folder: Path) -> None:
     embedded = "JSON.parse(document.getElementById('embedded').textContent)"
     tab.evaluate(f"async () => (globalThis.learned = await unpack({embedded}.svm, () => 0)) && 0")
     images = [b64encode(image).decode() for image in load(folder / "data/test/images.npy")]
-    lines, *ranks, margin = zip(*tab.evaluate(ASK_SVM, images), strict=True)
+    batches = [tab.evaluate(ASK_SVM, images[i : i + 200]) for i in range(0, len(images), 200)]
+    lines, *ranks, margin = zip(*chain(*batches), strict=True)
     tab.close()
     X = load(folder / "data" / "features" / "test.npy")
     np.testing.assert_array_equal([[int(of) for of in line.split(",")] for line in lines], X)
