@@ -374,10 +374,8 @@ class Problem:
         """Those at some rows."""
         return Images(as_columns(self.X, rows), self.squares[rows], self.gamma)
 
-    def activate(
-        self, n: int, slot: NDArray | None = None, values: NDArray[np.float32] | None = None
-    ) -> None:
-        """Let the first ``n`` images be the active ones; those of ``slot`` >= 0 have ``values``."""
+    def activate(self, n: int) -> None:
+        """Let the first ``n`` images be the active ones."""
         state, self.n = self.state, n
         self.active = self.images(state.image[:n])
         self.F_then, self.alpha_then = state.F[:n].copy(), state.alpha[:n].copy()
@@ -388,11 +386,6 @@ class Problem:
             owner=np.full(n_slots, -1),
             next=np.zeros(1, dtype=np.intp),
         )
-        if slot is not None and values is not None:
-            (owner,) = np.nonzero(slot >= 0)
-            self.rows.values[: len(owner)], self.rows.owner[: len(owner)] = values, owner
-            self.rows.slot[owner] = np.arange(len(owner))
-            self.rows.next[0] = len(owner) % n_slots
 
     def move(self) -> float:
         """How far F has moved anywhere, since the active images were chosen, at most.
@@ -459,11 +452,7 @@ class Problem:
         order[holes], order[fillers] = fillers, holes
         for array in state:
             array[:seen] = array[:seen][order]
-        if seen == n:
-            slot = self.rows.slot[order[:left]]
-            self.activate(left, slot, self.rows.values[slot[slot >= 0]][:, order[:left]])
-        else:
-            self.activate(left)
+        self.activate(left)
 
     def is_optimal(self) -> bool:
         """Whether all images are optimal, as the active ones are; else all are active again."""
