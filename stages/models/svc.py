@@ -43,6 +43,7 @@ BATCH_SIZE = 500
 BYTES_OF_CACHE = 2**24
 # So many steps between shrinkings; the least curvature of a pair (libsvm's TAU).
 STEPS, LEAST_CURVATURE = 1000, 1e-12
+# By how much the conditions of optimality may be missed.
 TOLERANCE = SVC().tol
 # No image or slot; of a type of its own, row_of would be compiled twice.
 NONE: Any = np.intp(-1)
@@ -155,14 +156,6 @@ def add_rows(
                 row[k] += weight * np.float64(kernel[k])
 
 
-def as_columns(images: NDArray, rows: NDArray[np.intp]) -> NDArray:
-    """Some of the images (n, n_pixels), transposed, without a second copy of them all."""
-    columns = np.empty((images.shape[1], len(rows)), dtype=images.dtype)
-    for start in range(0, len(rows), BLOCK):
-        columns[:, start : start + BLOCK] = images[rows[start : start + BLOCK]].T
-    return columns
-
-
 class State(NamedTuple):
     """What is known of each image of a problem. The active ones come first, in libsvm's order."""
 
@@ -264,7 +257,7 @@ def take_steps(
         active: The active ones.
         rows: Of the active ones.
         C: The largest coefficient.
-        tolerance: By how much the conditions of optimality may be missed.
+        tolerance: ``TOLERANCE``.
         noted: (2 steps,), for images whose coefficient has come to C, or left it.
         changes: (2 steps,), for what times their rows is to be added to ``state.bound``.
 
@@ -343,14 +336,10 @@ class Problem:
         y: (n,), 1 or -1.
         C: The largest coefficient.
         gamma: The kernel's coefficient.
-        tolerance: By how much the conditions of optimality may be missed.
     """
 
-    def __init__(
-        self, X: NDArray, y: NDArray[np.float64], C: float, gamma: float, tolerance: float
-    ) -> None:
-        self.X, self.C, self.gamma, self.tolerance = X, float(C), gamma, tolerance
-        self.squares = sums_of_squares(X)
+    def __init__(self, X: NDArray, y: NDArray[np.float64], C: float, gamma: float) -> None:
+        self.X, self.C, self.gamma, self.squares = X, float(C), gamma, sums_of_squares(X)
         n = len(y)
         self.state = State(
             image=np.arange(n),
@@ -371,8 +360,11 @@ class Problem:
         self.activate(n)
 
     def images(self, rows: NDArray[np.intp]) -> Images:
-        """Those at some rows."""
-        return Images(as_columns(self.X, rows), self.squares[rows], self.gamma)
+        """Those at some rows, without a second copy of them all."""
+        columns = np.empty((self.X.shape[1], len(rows)), dtype=self.X.dtype)
+        for part in gen_batches(len(rows), BLOCK):
+            columns[:, part] = self.X[rows[part]].T
+        return Images(columns, self.squares[rows], self.gamma)
 
     def activate(self, n: int) -> None:
         """Let the first ``n`` images be the active ones."""
@@ -436,7 +428,7 @@ class Problem:
         top, bottom = self.extremes(slice(n))
         self.moved += self.move()
         state.mark[:n], state.noted[:n] = self.moved, len(self.notes)
-        if not self.has_looked_again and top + bottom <= 10 * self.tolerance:
+        if not self.has_looked_again and top + bottom <= 10 * TOLERANCE:
             self.has_looked_again, seen = True, len(state.y)
             far = self.moved - state.mark[n:]
             stays = np.where(state.up[n:], state.F[n:] - bottom, -state.F[n:] - top) > far
@@ -464,7 +456,7 @@ class Problem:
         stays = np.where(state.up[n:], state.F[n:] + top, bottom - state.F[n:]) > far
         self.compute(n + np.flatnonzero(~stays))
         others = self.extremes(n + np.flatnonzero(~stays))
-        if max(top, others[0]) + max(bottom, others[1]) < self.tolerance:
+        if max(top, others[0]) + max(bottom, others[1]) < TOLERANCE:
             return True
         self.compute(n + np.flatnonzero(stays))
         self.activate(n_all)
@@ -477,15 +469,7 @@ class Problem:
         while True:
             noted, changes = np.empty(2 * steps, dtype=np.intp), np.empty(2 * steps)
             done, n_notes, optimal = take_steps(
-                steps,
-                self.X,
-                state,
-                self.active,
-                self.rows,
-                self.C,
-                self.tolerance,
-                noted,
-                changes,
+                steps, self.X, state, self.active, self.rows, self.C, TOLERANCE, noted, changes
             )
             n_iter += done
             self.notes = np.concatenate([self.notes, noted[:n_notes]])
@@ -515,7 +499,7 @@ def solve(
     """What tells the ``first`` images of ``X`` from the ``second``, in this order."""
     rows = np.concatenate([np.flatnonzero(first), np.flatnonzero(second)])
     y = np.where(first[rows], 1.0, -1.0)
-    return Problem(np.ascontiguousarray(X[rows]), y, C, gamma, TOLERANCE).solve()
+    return Problem(np.ascontiguousarray(X[rows]), y, C, gamma).solve()
 
 
 def coefficient(gamma: float | str, X: NDArray) -> float:
@@ -566,8 +550,9 @@ class OneVsOneSVC(SVC):
             X: (n, n_pixels), unsigned whole numbers.
             y: (n,), of two classes or more.
         """
-        gamma = coefficient(self.gamma, whole(X))
-        self.training_ = whole(X), y, gamma
+        X = whole(X)
+        gamma = coefficient(self.gamma, X)
+        self.training_ = X, y, gamma
         for one, other in combinations(np.unique(y), 2):
             yield partial(solve, y == one, y == other, self.C, gamma)
 
@@ -586,13 +571,13 @@ class OneVsOneSVC(SVC):
         coefficients = np.ascontiguousarray(weights[:, rows])
         intercepts = 0.0 - np.array([each.rho for each in solved])
         n_iter = np.array([each.n_iter for each in solved], dtype=np.int32)
-        # What training does not change, of an image of each class. Of two classes, scikit-learn's
-        # scores are the second one's.
+        # What training does not change, of an image of each class.
         super().fit(X[[part[0] for part in of_class]], classes)
         vars(self).update(
             support_=rows.astype(np.int32),
             support_vectors_=np.ascontiguousarray(X[rows]),
             shape_fit_=X.shape,
+            # Of two classes, scikit-learn's scores are the second one's.
             dual_coef_=-coefficients if len(classes) == 2 else coefficients,
             intercept_=-intercepts if len(classes) == 2 else intercepts.copy(),
             n_iter_=n_iter,
