@@ -206,25 +206,16 @@ def test_a_score_is_of_a_class_whatever_the_classes(
     np.testing.assert_array_equal(answers["classes"], classes)
 
 
-@pytest.mark.filterwarnings("ignore:Number of classes in training fold:RuntimeWarning")
-def test_a_fold_without_the_target_to_train_on_finds_none(small: Mnist) -> None:
-    """As where the images are sorted by their class."""
-    y = np.sort(small[1]) == 9
-    X, folds = np.zeros((len(y), 1)), fold_numbers(KFold(3), y)
-    model = DummyClassifier(strategy="prior")
-    fitted = fit_each(model, X, y, outside_each(folds), "fit")
-    theirs = cross_val_predict(model, X, y, cv=KFold(3), method="predict_proba")[:, 1]
-    ours = out_of_fold_scores(fitted, X, folds, np.array([False, True]))
-    np.testing.assert_array_equal(ours, theirs)
-    assert (ours[folds == 2] == 0).all()
-
-
 def test_a_class_that_a_model_never_saw_is_never_its_answer(small: Mnist) -> None:
+    """As in a fold, where the images are sorted by their class; a target is a class, too."""
     X, y = small
-    model = everything(linear(X), X[y < 3], y[y < 3])
-    found = scores(model, X, np.arange(5))
-    assert (found[:, 3:] == -np.inf).all()
-    np.testing.assert_array_equal(found.argmax(axis=1), model.predict(X))
+    for model, lowest in ((linear(X), -np.inf), (forest.build(X, n_estimators=20, seed=42), 0)):
+        fitted = everything(model, X[y < 3], y[y < 3])
+        found = scores(fitted, X, np.arange(5))
+        assert (found[:, 3:] == lowest).all()
+        np.testing.assert_array_equal(found.argmax(axis=1), fitted.predict(X))
+    none = everything(DummyClassifier(strategy="prior"), X, y == 10)
+    assert (scores(none, X, np.array([False, True])) == 0).all()
 
 
 def test_predictions_have_the_weights_of_a_linear_model_of_the_pixels(small: Mnist) -> None:
