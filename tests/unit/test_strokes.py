@@ -106,9 +106,9 @@ def test_gradients_are_scipys_sobel(digits: Mnist, maps: str) -> None:
         # The positions are rounded to 256ths, and so a shade of 255 to 1; the result to a quarter.
         tolerance = 8 * (SHADES * 2 * 255 / 512 + 1)
         for found, axis in ((x, 1), (y, 0)):
-            class_distances = abs(found - ndimage.sobel(expected, axis=axis, mode="nearest"))
-            assert class_distances.max() <= tolerance
-            assert class_distances.mean() < 4
+            difference = abs(found - ndimage.sobel(expected, axis=axis, mode="nearest"))
+            assert difference.max() <= tolerance
+            assert difference.mean() < 4
 
 
 def test_a_warp_moves_the_point_before_the_map() -> None:
