@@ -293,8 +293,10 @@ class OneVsRestSGD(SGDClassifier):
             random.randint(1, MAX_INT)
             shuffle_seed, signs = random.randint(MAX_INT), np.where(labels, 1.0, -1.0)
             rows = np.ascontiguousarray(pixels)
-            found = fit_hinge(rows, signs, mean, scale, max_iter, tol, shuffle_seed)
-            return Solved(*found, len(labels))
+            weights, intercept, n_iter = fit_hinge(
+                rows, signs, mean, scale, max_iter, tol, shuffle_seed
+            )
+            return Solved(weights, intercept, n_iter, len(labels))
 
         positives, seeds = self.classes_[1:], [self.random_state]
         if len(self.classes_) > 2:

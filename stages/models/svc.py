@@ -573,7 +573,7 @@ class OneVsOneSVC(SVC):
         n_iter = np.array([each.n_iter for each in solved], dtype=np.int32)
         # What training does not change, of an image of each class.
         super().fit(X[[part[0] for part in of_class]], classes)
-        vars(self).update(
+        self.__dict__.update(
             support_=rows.astype(np.int32),
             support_vectors_=np.ascontiguousarray(X[rows]),
             shape_fit_=X.shape,

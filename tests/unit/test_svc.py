@@ -138,7 +138,7 @@ def test_what_a_stage_fits_is_scikit_learns(
     for threads in (1, 4):
         with parallel_config("threading", n_jobs=threads):
             found.append(scores(ours, X, classes))
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     # Of thousands of images, each as if it were the first.
     for part in (slice(7, 8), slice(1000, 1129), slice(3, 4003)):
         np.testing.assert_array_equal(scores(ours, X[part], classes), found[0][part])
