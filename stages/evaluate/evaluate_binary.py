@@ -19,7 +19,7 @@ from stages.evaluate.accuracy import fold_accuracies
 from stages.output.tables import Metrics, write_csv, write_metrics
 
 Columns: TypeAlias = dict[str, NDArray]
-# Of a plotted curve, and its last one, and the chosen one.
+# Of a plotted curve, both ends included; and the chosen one.
 N_POINTS = 999
 
 
@@ -100,7 +100,7 @@ def first_digit_metrics(score: float, thresholds: Sequence[float]) -> Metrics:
 
 
 def drawn(curve: Columns, chosen: float | None) -> dict[str, Columns]:
-    """The columns of the plots ``roc`` and ``precision_recall``, at most 1,001 points each.
+    """The columns of the plots ``roc`` and ``precision_recall``, at most 1,000 points each.
 
     Args:
         curve: The curve of the detector; of its points some are left out, evenly along the line.
@@ -123,8 +123,7 @@ def drawn(curve: Columns, chosen: float | None) -> dict[str, Columns]:
         steps = np.abs(np.diff(columns[x])) + np.abs(np.diff(columns[y]))
         length = np.append(0.0, np.cumsum(steps))
         even = np.searchsorted(length, np.linspace(0.0, length[-1], N_POINTS))
-        also = [*np.flatnonzero(columns["chosen"]), len(length) - 1]
-        kept = np.union1d(even, also).astype(int)
+        kept = np.union1d(even, np.flatnonzero(columns["chosen"]))
         plots[name] = {of: column[kept] for of, column in columns.items()}
     return plots
 

@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from stages.common.arrays import load_set, save, save_group, save_set
 from stages.data import augment, gallery, label, split
 from stages.data.sources import Mnist
-from stages.evaluate import analyse_errors, evaluate_binary, evaluate_digits
+from stages.evaluate import analyse_errors, evaluate_digits
 from stages.evaluate.errors import error, mcnemar
 from stages.neighbors import denoise, evaluate_multilabel, search_grid
 from stages.neighbors.search import nearest
@@ -211,44 +211,6 @@ def test_models_of_all_classes_are_worth_what_scikit_learn_says(
     errors = numbers(table(tmp_path / "strokes_steps.csv")["errors"])
     of_knn, of_strokes = (np.sum(said[model] != y_test) for model in ("knn", "strokes"))
     assert errors == [of_knn, N_TEST, 0, of_strokes]
-
-
-def test_detectors_are_evaluated_at_their_own_thresholds(
-    train: Path, held_out: Path, write: Write, tmp_path: Path
-) -> None:
-    """Curves are of those alone that were trained on all images, and the first scores too."""
-    random = np.random.RandomState(0)
-    y, y_test = load_set(train)[1] == 5, load_set(held_out)[1] == 5
-    save(tmp_path / "is_target" / "train.npy", y)
-    save(tmp_path / "is_target" / "test.npy", y_test)
-    decision = {"one": 0.5, "two": 1}
-    thresholds = {"precision": 0.6, "first_digit": [0, 2], "decision": decision}
-    params = write("params.yaml", {"binary": {"thresholds": thresholds}})
-    folds = random.randint(0, 3, N_TRAIN).astype(np.uint8)
-    scores = {model: random.normal(size=N_TRAIN) + 2 * y for model in decision}
-    for model, of in scores.items():
-        write(f"models/{model}/out_of_fold.npz", scores=of, folds=folds)
-    said = random.uniform(size=N_TEST) < 0.3
-    write("models/two/predictions.npz", first_scores=np.array([1.5]), predictions=said)
-    folders = [tmp_path / "models" / model for model in decision]
-    evaluate_binary.main(params, tmp_path / "is_target", folders, tmp_path, tmp_path)
-    of_two = {
-        "test_accuracy": accuracy_score(y_test, said),
-        "first_digit": {"score": 1.5, "above_0": True, "above_2": False},
-    }
-    for model, others in (("one", {}), ("two", of_two)):
-        curve = evaluate_binary.curve_of(y, scores[model])
-        expected = evaluate_binary.binary_metrics(y, scores[model] > decision[model], folds)
-        expected |= evaluate_binary.curve_metrics(curve, 0.6) | others
-        assert in_json(tmp_path / f"{model}.json") == about(expected)
-    plots = evaluate_binary.drawn(curve, expected["operating_point"]["threshold"])
-    for name, plot in plots.items():
-        columns = table(tmp_path / f"{name}.csv")
-        assert set(columns.pop("model")) == {"two"}
-        # Every digit of a threshold, so that it is an image's score.
-        assert numbers(columns["threshold"]) == plot["threshold"].tolist()
-        for of, column in columns.items():
-            assert numbers(column) == pytest.approx(plot[of], rel=1e-5)
 
 
 @pytest.mark.parametrize("n_wrong", [0, 1, 70])
