@@ -46,7 +46,7 @@ of.get_package_info = lambda names, real=of.get_package_info: {{
 @contextmanager
 def cluster(n_workers: int, preload: str = "") -> Iterator[Client]:
     """So many workers, each of one core, which run some code first; a third death is too much."""
-    options = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
     preloads = [preload] * bool(preload)
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
@@ -176,7 +176,7 @@ HOST = """
 import sys, time
 sys.modules["stages"] = None
 from distributed import LocalCluster
-cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
 print(cluster.scheduler_address, flush=True)
 time.sleep(600)
 """
