@@ -12,11 +12,12 @@ from tests.support.clone import Clone
 from tests.support.dag import NAMES, parameters, stages
 from tests.support.documents import section
 
-# The benchmark's first edit of each row; the sample has fewer trees and passes. No other test may
-# use these values: DVC would remember them.
-EDITS = {row: edits[0] for row, edits in warm.EDITS.items()}
-EDITS["`forest.n_estimators`"] = {"forest.n_estimators": 12}
-EDITS["`sgd_scaled.tol`"] = {"sgd_scaled.tol": 1.0}
+# The sample has fewer trees and passes. No other test may use these values: DVC remembers them.
+EDITS = {
+    **warm.EDITS,
+    "`forest.n_estimators`": {"forest.n_estimators": 12},
+    "`sgd_scaled.tol`": {"sgd_scaled.tol": 1.0},
+}
 
 
 @pytest.fixture(autouse=True, scope="module")
