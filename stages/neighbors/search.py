@@ -88,19 +88,11 @@ def _search(
     queries: NDArray,
     images: NDArray,
 ) -> dict[int, NDArray[np.int64]]:
-    """Neighbours of a group of queries in a block of images; if ``mutual``, also the other way.
+    """Neighbours of group ``i`` of queries in block ``j`` of images, each of ``k``.
 
-    Args:
-        i: Which group it is.
-        j: Which block it is.
-        mutual: Whether both are of one set. No block then comes before the group.
-        pixels: Those to compare.
-        middle: What to subtract from them.
-        k: How many neighbours of each.
-        limits: (n,), the farthest neighbour known of each query, by ``i``; if ``mutual``, also of
-            each image, by ``j``.
-        queries: (n, 28, 28).
-        images: (m, 28, 28).
+    If ``mutual``, both are of one set, and no block comes before the group: then the neighbours of
+    the block's images in the group are found, too. ``limits`` are the farthest neighbours known:
+    (n,) of each query by ``i``, and then (m,) of each image by ``j``.
 
     Returns:
         For each of ``limits``, all neighbours that are nearer and may be among the nearest: (n, up
@@ -150,15 +142,9 @@ def _least(neighbors: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.
 def _nearer(
     neighbors: NDArray[np.int64], squared: NDArray[np.int32], first: int
 ) -> NDArray[np.int64]:
-    """The nearest of those known, and of more images.
+    """The nearest of those known and of more images, which start with ``first``: (n, k), unsorted.
 
-    Args:
-        neighbors: (n, k), in no order.
-        squared: (n, m), the squared distances of m more images.
-        first: The index of the first of them.
-
-    Returns:
-        (n, k), in no order.
+    Of the others, ``squared`` has the squared distances, (n, m).
     """
     k = neighbors.shape[1]
     farthest = (neighbors.max(axis=1) >> INDEX_BITS).astype(np.int32)
