@@ -35,7 +35,7 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("blocks")
-@pytest.mark.parametrize(("n", "k"), [(1300, 1), (1300, 5), (1300, 64), (60, 60)])
+@pytest.mark.parametrize(("n", "k"), [(650, 1), (650, 5), (650, 64), (60, 60)])
 @pytest.mark.parametrize("within", [False, True])
 def test_neighbors_are_exact(digits: Mnist, n: int, k: int, within: bool) -> None:
     """Also within one set. A third of the images are there twice: of ties, the first."""
