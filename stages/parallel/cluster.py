@@ -54,16 +54,18 @@ class Workers(DaskDistributedBackend):
         func.items = [(wrap_non_picklable_objects(partial(solve, f)), *of) for f, *of in func.items]
         future = super().submit(func, callback)
         # joblib calls back with results only, and would wait for ever.
-        future.add_done_callback(lambda done: done.exception() and callback(done.exception()))
+        future.add_done_callback(
+            lambda done: callback(done.exception()) if done.exception() else None
+        )
         return future
 
 
 @contextmanager
 def told_in_a_line(address: str, *errors: type[Exception]) -> Iterator[None]:
-    """Have such errors end the stage, and Dask's warning of versions that differ, a table."""
+    """Have such errors end the stage; a warning of versions that differ is a table."""
     try:
         yield
-    except (*errors, Warning) as error:
+    except errors as error:
         words = (word for word in str(error).split() if word.strip("+-|"))
         raise UserError(f"the cluster at {address}: {' '.join(words)}") from None
 
@@ -85,18 +87,19 @@ def workers(address: str, libraries: list[str]) -> Iterator[None]:
         import_module(module).register_pickle_by_value(stages)
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
     # TypeError: a TLS address without certificates.
-    with told_in_a_line(address, OSError, TypeError, ValueError), catch_warnings(action="error"):
+    refused = OSError, TypeError, ValueError, Warning
+    with told_in_a_line(address, *refused), catch_warnings(action="error"):
         client = Cluster(address, timeout=SECONDS_TO_CONNECT)
         client.get_versions(check=True, packages=libraries)
     # By itself, Dask waits for workers for ever. A lambda is sent by value.
     client.run_on_scheduler(
-        lambda seconds, dask_scheduler: vars(dask_scheduler).update(
-            no_workers_timeout=dask_scheduler.no_workers_timeout or seconds
+        lambda seconds, dask_scheduler: setattr(
+            dask_scheduler, "no_workers_timeout", dask_scheduler.no_workers_timeout or seconds
         ),
         SECONDS_WITHOUT_WORKERS,
     )
     backend = Workers(client=client, wait_for_workers_timeout=SECONDS_WITHOUT_WORKERS)
-    lost = CancelledError, CommClosedError, KilledWorker, NoWorkerError, TimeoutError
+    lost = CancelledError, CommClosedError, KilledWorker, NoWorkerError, TimeoutError, Warning
     with told_in_a_line(address, *lost):
         with parallel_config(backend):
             yield

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
@@ -44,7 +45,7 @@ of.get_package_info = lambda names, real=of.get_package_info: {{
 
 
 @contextmanager
-def cluster(n_workers: int, preload: str = "") -> Iterator[Client]:
+def cluster(n_workers: int, preload: str = "") -> Iterator[Any]:
     """So many workers, each of one core, which run some code first; a third death is too much."""
     options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
     preloads = [preload] * bool(preload)

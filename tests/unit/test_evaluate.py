@@ -56,8 +56,8 @@ def test_detectors_are_worth_what_scikit_learn_says(
         save_group(tmp_path / model / "out_of_fold.npz", scores=of, folds=FOLDS)
     answers = {"first_scores": np.array([1.5]), "predictions": PREDICTIONS}
     save_group(tmp_path / "trained" / "predictions.npz", **answers)
-    thresholds = {"precision": precision, "first_digit": [0, 2]}
-    thresholds["decision"] = {"trained": decision, "not": 0.25}
+    decisions = {"trained": decision, "not": 0.25}
+    thresholds = {"precision": precision, "first_digit": [0, 2], "decision": decisions}
     (tmp_path / "params.yaml").write_text(json.dumps({"binary": {"thresholds": thresholds}}))
     evaluate_binary.main(
         tmp_path / "params.yaml",
@@ -67,7 +67,7 @@ def test_detectors_are_worth_what_scikit_learn_says(
         tmp_path,
     )
     for model, of in scores.items():
-        said = of > thresholds["decision"][model]
+        said = of > decisions[model]
         accuracies = [np.mean((said == Y)[fold == FOLDS]) for fold in range(3)]
         of_folds = {f"fold_{i}": accuracy for i, accuracy in enumerate(accuracies, start=1)}
         expected: dict[str, Any] = {

@@ -63,9 +63,9 @@ def test_distances_that_single_precision_cannot_hold(brightest: int) -> None:
 
 
 def test_of_equal_candidates_the_first_is_best() -> None:
-    y, folds = (np.arange(60) % n for n in (3, 5))
+    y, folds = ((np.arange(60) % n).astype(np.uint8) for n in (3, 5))
     outside = {"indices": np.zeros((60, 5), int), "squared_distances": np.zeros((60, 5), int)}
-    results = search_grid(outside, y.astype(np.uint8), folds, [3, 5], ["uniform", "distance"])
+    results = search_grid(outside, y, folds, [3, 5], ["uniform", "distance"])
     assert results["mean"] == pytest.approx(np.full(4, 1 / 3))
     best = grid_metrics(results)["best"]
     assert (best["n_neighbors"], best["weights"]) == (3, "uniform")

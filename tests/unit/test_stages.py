@@ -81,9 +81,9 @@ def about(expected: Any) -> Any:
 def test_images_are_split_labelled_and_copied_by_the_parameters(tmp_path: Path) -> None:
     images = np.random.RandomState(0).randint(0, 256, (50, 28, 28)).astype(np.uint8)
     labels = np.arange(50, dtype=np.uint8) % 7
-    values = {"split": {"n_train": 30}, "binary": {"target": 2}}
-    values["augment"] = {"shifts": [[1, 0], [0, -2]], "seed": 7}
-    params = write(tmp_path / "params.yaml", values)
+    values = {"shifts": [[1, 0], [0, -2]], "seed": 7}
+    sections = {"split": {"n_train": 30}, "binary": {"target": 2}, "augment": values}
+    params = write(tmp_path / "params.yaml", sections)
     names = ("whole", "train", "test", "more", "is_target")
     whole, train, test, more, is_target = (tmp_path / name for name in names)
     save_set(whole, images, labels)
@@ -93,8 +93,9 @@ def test_images_are_split_labelled_and_copied_by_the_parameters(tmp_path: Path) 
     found = (*load_set(train), *load_set(test), *load_set(more))
     found += tuple(np.load(is_target / f"{part}.npy") for part in ("train", "test"))
     expected = (images[:30], labels[:30], images[30:], labels[30:])
-    expected += augment.augment(*expected[:2], [(1, 0), (0, -2)], 7)
-    for ours, array in zip(found, (*expected, labels[:30] == 2, labels[30:] == 2), strict=True):
+    copies = augment.augment(*expected[:2], [(1, 0), (0, -2)], 7)
+    is_2 = labels == 2
+    for ours, array in zip(found, (*expected, *copies, is_2[:30], is_2[30:]), strict=True):
         assert ours.dtype == array.dtype
         np.testing.assert_array_equal(ours, array)
 
