@@ -34,9 +34,6 @@ def remove_damaged(repo: Repo) -> None:
         try:
             if path.exists():
                 check(path)
-        except PermissionError:
-            # Another user's, in a shared cache: nobody knows what is in it.
-            continue
         except (OSError, ValueError, DvcException):
             print(f"damaged: {path}")
             path.unlink()
