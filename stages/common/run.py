@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.errors import UserError, end
-from stages.common.guard import Guard
+from stages.common.guard import check_libraries, check_unchanged, watch
 from stages.common.process_environment import clean_environment, end_with_dvc
 
 STAGES = Path(__file__).parent.parent
@@ -69,12 +69,12 @@ def run(stage: str, arguments: list[str]) -> None:
         raise UserError(f"{STAGES.parent} has these stages: run them there, without PYTHONSAFEPATH")
     end_with_dvc()
     clean_environment()
-    guard = Guard(stage, arguments)
+    watch(stage, arguments)
     main = import_module(f"stages.{stage}").main
-    guard.check_libraries()
+    check_libraries()
     main(**options(main, f"python -m stages {stage}", arguments))
-    guard.check_libraries()
-    guard.check_unchanged()
+    check_libraries()
+    check_unchanged(stage)
 
 
 def start() -> None:

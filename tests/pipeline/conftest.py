@@ -14,6 +14,9 @@ from tests.support import ROOT
 from tests.support.clone import Clone
 from tests.support.want import want, want_program
 
+# Its sitecustomize.py has each stage leave what it has used.
+TRACE = ROOT / "tests" / "support" / "trace"
+
 
 @pytest.fixture(scope="session")
 def thorough(request: pytest.FixtureRequest) -> bool:
@@ -55,15 +58,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Clone:
             run_dag(tmp_path_factory.mktemp("run")).rename(shared)
     own = tmp_path_factory.mktemp("own")
     shutil.copytree(shared, own, dirs_exist_ok=True)
-    # What other tests run later is not in it.
-    shutil.copytree(own / "trace", own / "trace of the DAG")
-    return Clone(own / "digitline", own / "trace")
+    return Clone(own / "digitline")
 
 
 def run_dag(folder: Path) -> Path:
-    """Run it in a folder of this one, which is returned."""
+    """Run it in a folder of this one, which is returned; beside it is a trace of what it used."""
     (folder / "trace").mkdir()
-    made = Clone.of(ROOT, folder / "digitline", folder / "trace")
+    tracing = {"PYTHONPATH": str(TRACE), "DIGITLINE_TRACE": str(folder / "trace")}
+    made = Clone.of(ROOT, folder / "digitline", **tracing)
     made.edit(
         data__source="sample",
         split__n_train=4000,

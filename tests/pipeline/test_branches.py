@@ -80,8 +80,7 @@ def test_the_merge_is_what_one_run_makes(
     branches.run("git", "checkout", "--quiet", "--detach", "main")
     once = branches
     if thorough:
-        (tmp_path / "once").mkdir()
-        once = Clone.of(branches.folder, tmp_path / "once", tmp_path)
+        once = Clone.of(branches.folder, tmp_path / "once")
     once.edit(binary__thresholds__precision=0.91, grid__n_neighbors=[3, 8])
     # Nothing is taken from the branches' runs.
     stages = ran(once.dvc("repro", "--no-run-cache").stdout)

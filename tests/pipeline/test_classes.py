@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, expect
 from stages.data.sources import Mnist
 from tests.pipeline.test_pages import NARROW, WIDE, Opened, assert_answers_as_python
 from tests.support.clone import Clone, yaml
+from tests.support.dag import run_stages
 from tests.support.idx import write_idx
 
 # For each digit, in their order.
@@ -111,7 +112,7 @@ def all_ran(
         images, labels = some(digits, kind)
         folder, n_train = tmp_path_factory.mktemp("classes"), len(images) * 4 // 5
         ran[kind] = Ran(folder, labels, kind == "47")
-        run = clone.copy_stages(folder)
+        clone.copy_stages(folder)
         write_idx(folder / "data" / "idx", parts(images, labels, n_train))
         values: dict[str, Any] = {"data__source": "folder", "split__n_train": n_train}
         values |= {"grid__n_folds": 3, "neighbors__k": 20}
@@ -119,8 +120,8 @@ def all_ran(
         if kind == "other numbers":
             pair = OTHER_NUMBERS[[3, 5]].tolist()
             values |= {"binary__target": pair[1], "errors__pair": pair}
-        Clone(folder, folder).edit(**values, data__classes=NAMES if kind == "47" else "auto")
-    run(also=[one.folder for one in ran.values() if one.folder != folder])
+        Clone(folder).edit(**values, data__classes=NAMES if kind == "47" else "auto")
+    run_stages(*(one.folder for one in ran.values()))
     return ran
 
 

@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "a").write_text("1")
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     for command in ("init", "repro"):
-        Clone(folder, folder).dvc(command)
+        Clone(folder).dvc(command)
     install(folder, python=sys.executable, ruff="true", mypy="true")
     return folder
 
