@@ -5,11 +5,10 @@ import hashlib
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -159,15 +158,6 @@ class Clone:
         """What ``make`` prints, in the environment of the tests."""
         install(self.folder, python=sys.executable, dvc=f"{Path(sys.executable).parent}/dvc")
         return self.run("make", "--no-print-directory", *arguments)
-
-    def shell(self, *lines: str) -> str:
-        """What lines of a document print, as their reader types them."""
-        others = {"dvc": lambda *words: self.dvc(*words).stdout, "make": self.make}
-        printed = ""
-        for line in lines:
-            command, *words = shlex.split(line, comments=True)
-            printed += others.get(command, partial(self.run, command))(*words)
-        return printed
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "--all")
