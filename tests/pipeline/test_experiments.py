@@ -46,8 +46,8 @@ def test_two_at_once_change_nothing_here(queue: Clone) -> None:
 
 def table(clone: Clone, *options: str) -> list[str]:
     """The lines of ``dvc exp show --only-changed`` in a terminal of so many columns."""
-    clone_of_columns = Clone(clone.folder, clone.trace, COLUMNS=str(COLUMNS))
-    return clone_of_columns.dvc("exp", "show", "--only-changed", *options).stdout.splitlines()
+    in_columns = Clone(clone.folder, COLUMNS=str(COLUMNS))
+    return in_columns.dvc("exp", "show", "--only-changed", *options).stdout.splitlines()
 
 
 def rounded(text: str, decimals: int) -> str | float:
