@@ -35,14 +35,6 @@ def names() -> list[str]:
     return [".".join(path.relative_to(STAGES).with_suffix("").parts) for path in modules]
 
 
-def is_name(name: str) -> bool:
-    """Whether ``name`` is one of :func:`names`, without looking at all of them."""
-    parts = name.split(".")
-    return all(map(str.isidentifier, parts)) and is_stage(
-        STAGES.joinpath(*parts).with_suffix(".py")
-    )
-
-
 def options(main: Callable[..., None], prog: str, words: list[str]) -> dict[str, Any]:
     """The arguments of ``main``, each from an option of its name: ``--train data/train``."""
     parser = ArgumentParser(
@@ -80,7 +72,7 @@ def run(stage: str, arguments: list[str]) -> None:
 def start() -> None:
     """Run the stage that the command line names."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if not is_name(name):
+    if not is_stage(STAGES.joinpath(*name.split(".")).with_suffix(".py")):
         sys.exit(f"usage: python -m stages STAGE ..., where STAGE is {' | '.join(names())}")
     try:
         run(name, sys.argv[2:])

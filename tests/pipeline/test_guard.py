@@ -238,7 +238,6 @@ def changed(*names: str) -> str:
         ("", RAISES, {}, "mend it"),
         ("", f"try:\n    {RAISES}\nexcept Exception:\n    pass", {}, ""),
         ("", "import no_such_library", {}, "No module named 'no_such_library', which another .+"),
-        ("", "", {"PYTHONOPTIMIZE": "2"}, "unset PYTHONOPTIMIZE: .+"),
         *(("", "", {CORES: n}, f"{CORES} is {n!r}, but should .+") for n in ("abc", "0", "")),
         # Of another version than the pinned; what the stage imports is checked before it starts.
         ("", OTHER_PIN, {}, NOT_PINNED),
