@@ -88,7 +88,8 @@ def test_a_stage_runs_and_may_run_again_over_its_outputs(toy: Toy) -> None:
     toy.code("""
 (folder / "two").read_text()
 outside = Path("../file"); outside.write_text(text); text = outside.read_text(); outside.unlink()
-(out / "new.txt").write_text(text)
+with (out / "new.txt").open("w") as file:
+    file.write(text + (out / "new.txt").read_text())
 out = out / "text"
 """)
     for _ in range(2):
