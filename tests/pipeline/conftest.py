@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.support import ROOT
 from tests.support.clone import Clone
-from tests.support.want import want, want_program
+from tests.support.want import want_program
 
 # Its sitecustomize.py has each stage leave what it has used.
 TRACE = ROOT / "tests" / "support" / "trace"
@@ -82,15 +81,3 @@ def run_dag(folder: Path) -> Path:
     assert {"fetch", "fit@digits_svc", "report"} <= ran
     made.commit("The sample")
     return folder
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system in memory; skips where only root may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False).returncode:
-        pytest.skip(want("root, who mounts a small disk", "sudo .venv/bin/pytest -k full_disk"))
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)

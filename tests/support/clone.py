@@ -116,18 +116,6 @@ class Clone:
         assert before in text
         (self.folder / file).write_text(text.replace(before, after, 1))
 
-    def popen(self, *command: str, **variables: str) -> subprocess.Popen[str]:
-        """A command in a process group of its own, as a terminal starts it."""
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env={**self.environment, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
     def outs(self) -> dict[str, str]:
         """The MD5 of every file that dvc.lock records as output, also within a folder."""
         lock = YAML(typ="safe").load(self.folder / "dvc.lock")
