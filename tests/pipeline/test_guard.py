@@ -17,10 +17,9 @@ import pytest
 from tests.support import ROOT
 from tests.support.waiting import wait_for
 
-OPTIONS = "--params params.yaml --data data.txt --large large.txt --folder folder --out out.txt"
+OPTIONS = "--params params.yaml --data data.txt --folder folder --out out.txt"
 FILES = {
     "data.txt": "data\n",
-    "large.txt": "data\n" * 2**18,
     "other.txt": "other\n",
     "params.yaml": "used: {a: 1}\nother: 2\n",
     "folder/one": "",
@@ -48,10 +47,10 @@ class Toy:
 {before}
 from pathlib import Path
 from stages.common.params import read
-def main(params: Path, data: Path, large: Path, folder: Path, out: Path) -> None:
+def main(params: Path, data: Path, folder: Path, out: Path) -> None:
     read(params, "used")
     text = data.read_text()
-    large.read_text()
+    (folder / "one").read_text()
 {textwrap.indent(body, "    ")}
     out.write_text(text)
 """
@@ -187,13 +186,13 @@ text = " ".join(os.environ)
 EDITS = {
     # Of the same size, and even of the same time.
     "data.txt": "echo DATA > data.txt",
-    "large.txt": "cp large.txt new; touch -r large.txt new; mv new large.txt",
+    "folder/one": "cp folder/one new; touch -r folder/one new; mv new folder/one",
     "stages/toy.py": "echo >> stages/toy.py",
     "stages/common/errors.py": "echo >> stages/common/errors.py",
     "stages/__main__.py": "echo >> stages/__main__.py",
     "params.yaml": "sed -i.old 's/a: 1/a: 3/' params.yaml",
     "stages/libraries.yaml": "sed -i.old 's/^numpy.*/numpy: 9/' stages/libraries.yaml",
-    "folder": "mv folder/one folder/two",
+    "folder": "touch folder/two",
     "folder/below": "touch folder/below/new",
 }
 EDIT = edit(EDITS["params.yaml"])
@@ -204,9 +203,9 @@ NO_EDITS = (
     "echo '# a comment' >> params.yaml",
     "sed -i.old 's/other: 2/other: 3/' params.yaml",
     "sed -i.old 's/^scipy.*/scipy: 9/' stages/libraries.yaml",
-    "chmod g+w data.txt large.txt; chmod -R g+w stages",
+    "chmod -R g+w data.txt folder stages",
     # As a cache of hard links does, for another experiment.
-    "ln large.txt another-name",
+    "ln data.txt another-name",
     "echo >> stages/unused.py",
     "echo >> other.txt",
     # It is used as it was read.
