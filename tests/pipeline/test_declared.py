@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from dvc.utils.flatten import flatten
 from networkx import DiGraph, descendants
-from pandas import json_normalize
 from ruamel.yaml import YAML
 
 from stages.common.guard import LIBRARY_OF
@@ -50,7 +50,7 @@ class Used(NamedTuple):
 @cache
 def keys(path: Path) -> set[str]:
     """The dotted keys of all values of a file of parameters."""
-    return set(json_normalize(YAML(typ="safe").load(path)))
+    return set(flatten(YAML(typ="safe").load(path)))
 
 
 def leaves(file: str, key: str = "") -> set[str]:
