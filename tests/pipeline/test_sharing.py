@@ -140,7 +140,7 @@ def test_a_clone_that_pulls_runs_nothing(shared: Shared, tmp_path: Path, kind: s
         assert student.reports() == shared.edited != shared.teacher.reports()
 
 
-@pytest.mark.parametrize("url", ["/nowhere/at all", "{damaged}"])
+@pytest.mark.parametrize("url", ["gs://bucket/digitline", "{damaged}"])
 def test_what_a_remote_does_not_have_is_computed(shared: Shared, tmp_path: Path, url: str) -> None:
     """Nor has it what is damaged, if it is verified."""
     clone, path = shared.teacher, "data/is_target/test.npy"
