@@ -32,7 +32,7 @@ def ran(printed: str) -> set[str]:
 
 
 def install(folder: Path, **commands: str) -> None:
-    """Give a folder a ``.venv`` whose commands are others; make takes it with ``PYTHON=true``."""
+    """Give a folder a ``.venv`` whose commands are others; make takes it if it is assumed old."""
     (folder / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
     for name, command in commands.items():
         script = folder / ".venv" / "bin" / name
@@ -74,7 +74,7 @@ class Clone:
     def environment(self) -> dict[str, str]:
         # The commands of the environment that runs the tests come first, as in .venv/bin.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, **AUTHOR, "PATH": path, "PYTHON": "true", **self.variables}
+        return {**os.environ, **AUTHOR, "PATH": path, **self.variables}
 
     def run(self, *command: str) -> str:
         """What a command prints in the clone."""
@@ -145,7 +145,7 @@ class Clone:
     def make(self, *arguments: str) -> str:
         """What ``make`` prints, in the environment of the tests."""
         install(self.folder, python=sys.executable, dvc=f"{Path(sys.executable).parent}/dvc")
-        return self.run("make", "--no-print-directory", *arguments)
+        return self.run("make", "--no-print-directory", "--assume-old=.venv", *arguments)
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "--all")
