@@ -4,6 +4,7 @@ MNIST's test digits as they are and as if photographed, and scikit-learn's scans
 """
 
 import io
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -31,8 +32,9 @@ RULES: dict[str, tuple[tuple[int, ...], float, float]] = {
     "squared paper": ((0, 1), 0.3, 0.6),
     "boxes": ((0, 1), 1, 1),
 }
-# The rows and columns of digits on a page of each kind.
-KINDS = {"one digit": (1, 1)} | dict.fromkeys(("lines", *RULES, "a dark table", "a shadow"), (3, 4))
+KINDS = "plain paper", *RULES, "a dark table", "a shadow"
+# The rows and columns of the digits on a page.
+SHAPES = [("plain paper", (1, 1)), *((kind, (3, 4)) for kind in KINDS)]
 
 
 class Page(NamedTuple):
@@ -44,19 +46,19 @@ class Page(NamedTuple):
 
 
 def page(
-    kind: str, images: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator
+    kind: str, shape: tuple[int, int], digits: tuple[NDArray, NDArray], rng: np.random.Generator
 ) -> Page:
-    """Some of the digits (n, 28, 28) as if photographed together.
+    """Some of the digits, (n, 28, 28) and their labels (n,), as if photographed together.
 
     On paper with a gradient and noise, tilted by up to 10°, or 2° if it has rules, and saved as
     JPEG; unless on a dark table or in a shadow, in half of all cases light on dark.
     """
-    (n_rows, n_columns), side = KINDS[kind], int(rng.integers(60, 130))
-    chosen = rng.choice(len(images), n_rows * n_columns, replace=False)
+    side, chosen = int(rng.integers(60, 130)), rng.choice(len(digits[1]), np.prod(shape))
+    images, labels = (array[chosen] for array in digits)
     # Two cells around, of which a part is cut off, with the corners that have no rules.
-    share = np.zeros(((n_rows + 4) * side, (n_columns + 4) * side))
-    middles = (np.stack(np.divmod(np.arange(len(chosen)), n_columns), axis=1) + 2.5) * side
-    for digit, middle in zip(images[chosen], middles, strict=True):
+    share = np.zeros((np.array(shape) + 4) * side)
+    middles = (np.argwhere(np.ones(shape)) + 2.5) * side
+    for digit, middle in zip(images, middles, strict=True):
         size = int(side * rng.uniform(0.8, 1.05))
         (top, left), ink = (middle - size / 2).astype(int), Image.fromarray(digit)
         enlarged = np.asarray(ink.resize((size, size), Image.Resampling.BICUBIC)) / 255
@@ -93,7 +95,7 @@ def page(
     grey += rng.normal(0, rng.uniform(2, 9), grey.shape)
     file, image = io.BytesIO(), Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
     image.convert("RGB").save(file, "JPEG", quality=int(rng.integers(50, 90)))
-    return Page(np.asarray(Image.open(file)), middles, labels[chosen])
+    return Page(np.asarray(Image.open(file)), middles, labels)
 
 
 def alone(images: NDArray, labels: NDArray) -> Iterable[Page]:
@@ -148,10 +150,10 @@ def main() -> None:
     large = ndimage.zoom(np.pad(scans.images[half:], ((0, 0), (4, 4), (4, 4))), (1, 16, 16))
     large = (np.clip(large / 16, 0, 1) * 255).astype(np.uint8)
     report("scans", classifier, list(alone(large, scans.target[half:])))
-    for kind, shape in KINDS.items():
-        rng = np.random.default_rng(SEED)
-        pages = [page(kind, *test, rng) for _ in range(N_DIGITS // (shape[0] * shape[1]))]
-        report(kind, classifier, pages)
+    for kind, shape in SHAPES:
+        rng, n_pages = np.random.default_rng(SEED), N_DIGITS // math.prod(shape)
+        pages = [page(kind, shape, test, rng) for _ in range(n_pages)]
+        report(f"{kind}, {shape[0]} × {shape[1]}", classifier, pages)
 
 
 if __name__ == "__main__":
