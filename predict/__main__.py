@@ -25,12 +25,7 @@ def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, An
     """The same for a program; the digit's place as shares of the picture's width and height."""
     rows, columns = digit.box
     height, width = shape[:2]
-    return {
-        "verdict": answer.verdict,
-        "label": answer.label,
-        "candidates": answer.candidates,
-        "margin": round(answer.margin, 4),
-        "distance": round(answer.distance, 1),
+    return answer._asdict() | {
         "left": round(columns.start / width, 4),
         "top": round(rows.start / height, 4),
         "right": round(columns.stop / width, 4),
@@ -43,28 +38,21 @@ def check_drawings(drawings: Iterable[Path], pictures: Iterable[Path]) -> None:
     pictures = [path for path in pictures if path.exists()]
     for drawing in filter(Path.is_file, drawings):
         if any(map(drawing.samefile, pictures)) or not drawing.read_bytes().startswith(PNG):
-            raise UserError(
-                f"{drawing} is no drawing, and is not drawn over: name another by --out"
-            )
+            raise UserError(f"{drawing} is no drawing: name another file by --out")
 
 
-def main(
-    files: Sequence[Path],
-    as_json: bool = False,
-    out: Path = Path("prediction.png"),
-    root: Path = Path(),
-) -> None:
+def main(files: Sequence[Path], out: Path, as_json: bool = False, root: Path = Path()) -> None:
     """Say which digits pictures show, how sure that is, and draw what decided.
 
     Args:
         files: Pictures of one digit or several.
-        as_json: Print JSON.
         out: The PNG to write; of several pictures, with the place of each in its name.
+        as_json: Print JSON.
         root: The pipeline's folder.
 
     Raises:
         UserError: A picture was not read, or its drawing not written, and all others are answered;
-            or a drawing would replace a file that is read, and none is.
+            or a drawing would replace what is none, and nothing is read.
     """
     check_cores()
     classifier = Classifier(root)
