@@ -136,7 +136,8 @@ def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArra
         if not (found > least).any():
             raise UserError("a blank page: nothing on it differs from the paper")
         ink = _without_rules(found, least)
-        narrower = STROKES * _stroke_width(ink)
+        half_widths = _half_widths(ink)
+        narrower = STROKES * 2 * np.quantile(half_widths, 0.9) if half_widths.size else np.inf
         if narrower > wide / 2:
             return found, ink
         wide = narrower
@@ -201,24 +202,11 @@ def _noise(values: NDArray[np.float32]) -> tuple[float, float]:
     return float(middle), float(middle - low) / 1.12
 
 
-def _stroke_width(ink: NDArray[np.bool_]) -> float:
-    """That of most components, at the wider of their strokes; infinite if there is no ink."""
+def _half_widths(ink: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Those of strokes, at the points that are farthest from their edges, (n,)."""
     depth = ndimage.distance_transform_edt(ink)
-    labels, _, ends = _components(ndimage.label(ink, TOUCHING)[0])
-    sizes = np.ptp(ends, axis=2).max(axis=1)
-    large = np.flatnonzero(sizes > sizes.max(initial=0) / 4) + 1
-    if not large.size:
-        return np.inf
-    labels[depth < ndimage.maximum_filter(depth, 3)] = 0
-    return 2 * float(np.quantile(_quantiles(depth, labels, large, 0.75), 0.75))
-
-
-def _quantiles(values: NDArray, labels: NDArray, numbers: NDArray, share: float) -> NDArray:
-    """That of the values of each component."""
-    values, labels = values[labels > 0], labels[labels > 0]
-    return ndimage.labeled_comprehension(
-        values, labels, numbers, lambda own: np.quantile(own, share), float, 0
-    )
+    widths: NDArray[np.float64] = depth[ink & (depth == ndimage.maximum_filter(depth, 3))]
+    return widths
 
 
 def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_]:
@@ -228,7 +216,8 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
     around other ink.
     """
     ink = found > least
-    for _ in range(2):
+    # At first, the grid is whole.
+    for span in (SPAN, 0):
         labels, boxes, ends = _components(ndimage.label(ink, TOUCHING)[0])
         numbers = np.flatnonzero(np.ptp(ends, axis=2).max(axis=1) > max(ink.shape) / 50)
         starts, stops = ends[numbers].transpose(2, 0, 1)
@@ -242,7 +231,7 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
         height = float(np.quantile(free, 0.9)) if free.size else 0.0
         rules = np.zeros_like(ink)
         for i, size in zip(numbers[is_grid], sizes[is_grid], strict=True):
-            own, length = labels[boxes[i]] == i + 1, max(RULE * height, SPAN * size)
+            own, length = labels[boxes[i]] == i + 1, max(RULE * height, span * size)
             rules[boxes[i]] |= _lines(own, length) | _lines(own.T, length).T
         if rules.any():
             # Where a stroke crosses a fainter rule, it stays.
@@ -285,7 +274,8 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     if not boxes:
         raise UserError("no digit found")
     # Each stroke against its own darkest part, be it in the shade or not.
-    levels = np.append(0, _quantiles(difference, labels, np.arange(len(boxes)) + 1, 0.95))
+    own = [difference[box][labels[box] == i] for i, box in enumerate(boxes, 1)]
+    levels = np.array([0, *(np.quantile(of_one, 0.95) for of_one in own)])
     # A ruled line is far fainter than what is written on it.
     levels[levels < FAINT * np.quantile(levels[labels[labels > 0]], 0.75)] = np.inf
     labels, boxes, ends = _joined((difference > EDGE * levels[labels]) & (labels > 0))
@@ -385,9 +375,7 @@ def thickened(ink: NDArray) -> NDArray[np.float32]:
     each side, in which the strokes grow.
     """
     inside = ink > 0.5
-    depth = ndimage.distance_transform_edt(inside)
-    ridge = inside & (depth == ndimage.maximum_filter(depth, 3))
-    width = 2 * float(np.median(depth[ridge])) - 1
+    width = 2 * float(np.median(_half_widths(inside))) - 1
     radius = (STROKE * max(ink.shape) - width) / 2
     if radius <= 0:
         return ink.astype(np.float32)

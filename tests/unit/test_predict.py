@@ -25,7 +25,7 @@ from predict.classify import Classifier
 from predict.evaluate import SHAPES, report
 from predict.evaluate import page as photographed
 from predict.find import MAX_DIGITS, STROKE, find_digits, mnist_form, read_picture, thickened
-from stages.common.arrays import save, save_set
+from stages.common.arrays import load_set, save, save_set
 from stages.common.errors import UserError
 from stages.data.photos import list_photos, read_photos
 from stages.data.sources import Mnist
@@ -77,7 +77,6 @@ def root(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, (images, labels) = tmp_path_factory.mktemp("pipeline"), digits
     stages: dict[str, dict[str, Any]] = {
         "split": {"deps": ["mnist"], "outs": ["train", "test", "classes.json"]},
-        "label": {"deps": ["train"], "outs": ["is_target"]},
         "train_svm": {"deps": ["code.py", "train", "test"], "outs": ["features", "models"]},
     }
     for stage in stages.values():
@@ -90,7 +89,6 @@ def root(digits: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = folder / "data"
     save(data / "mnist" / "labels.npy", labels)
     (data / "code.py").touch()
-    save(data / "is_target" / "train.npy", labels == 5)
     save_set(data / "train", images[train], labels[train])
     save_set(data / "test", images[test], labels[test])
     extract_features.main(data / "train", data / "test", data / "features")
@@ -303,15 +301,9 @@ def test_a_training_image_is_itself_and_a_checkerboard_no_digit(root: Path) -> N
     assert described == f"unlike any digit, nearest to {classifier.names[alien.label]}"
 
 
-@pytest.fixture(scope="module")
-def held_out(digits: Mnist) -> NDArray[np.uint8]:
-    """The images that are not for training."""
-    return digits[0][np.random.RandomState(0).permutation(len(digits[0]))[N_TRAIN:]]
-
-
-def test_what_is_within_the_svms_margin_is_unsure(root: Path, held_out: NDArray[np.uint8]) -> None:
+def test_what_is_within_the_svms_margin_is_unsure(root: Path) -> None:
     classifier = Classifier(root)
-    answers = classifier.predict(held_out)
+    answers = classifier.predict(load_set(classifier.test)[0])
     unsure = [answer for answer in answers if answer.verdict == "unsure"]
     assert 0 < len(unsure) < 0.1 * len(answers)
     assert all(answer.margin >= 1 for answer in answers if answer.verdict == "sure")
@@ -323,13 +315,12 @@ def test_what_is_within_the_svms_margin_is_unsure(root: Path, held_out: NDArray[
         assert classifier.describe(answer) == f"unsure: {names}"
 
 
-def test_a_second_opinion_exchanges_the_candidates_and_their_neighbors(
-    root: Path, held_out: NDArray[np.uint8]
-) -> None:
+def test_a_second_opinion_exchanges_the_candidates_and_their_neighbors(root: Path) -> None:
     classifier = Classifier(root)
-    before = classifier.predict(held_out)
+    images, _ = load_set(classifier.test)
+    before = classifier.predict(images)
     classifier.svm["weight"] = np.array(1e6)
-    after = classifier.predict(held_out)
+    after = classifier.predict(images)
     exchanged = [a.candidates == b.candidates[::-1] for a, b in zip(after, before, strict=True)]
     same = [a.candidates == b.candidates for a, b in zip(after, before, strict=True)]
     assert any(exchanged)
@@ -438,7 +429,6 @@ def test_what_is_edited_or_damaged_is_told(copied: Path) -> None:
         assert refusal(copied).endswith(AGAIN)
         path.write_bytes(whole)
     assert Classifier(copied)
-    (copied / "data" / "is_target" / "train.npy").write_bytes(b"x")
     (copied / "params.yaml").write_text((copied / "params.yaml").read_text() + "\nother: 1\n")
     assert Classifier(copied)
 
