@@ -374,13 +374,12 @@ def thickened(ink: NDArray) -> NDArray[np.float32]:
     To nearest neighbours, a digit of a fine pen is unlike any other. The result has a margin on
     each side, in which the strokes grow.
     """
-    inside = ink > 0.5
-    width = 2 * float(np.median(_half_widths(inside))) - 1
+    width = 2 * float(np.median(_half_widths(ink > 0.5))) - 1
     radius = (STROKE * max(ink.shape) - width) / 2
     if radius <= 0:
         return ink.astype(np.float32)
     grown = np.pad(ink, int(radius) + 2)
-    away = ndimage.distance_transform_edt(np.pad(~inside, int(radius) + 2, constant_values=True))
+    away = ndimage.distance_transform_edt(grown <= 0.5)
     thick: NDArray[np.float32] = np.maximum(grown, np.clip(radius + 1 - away, 0, 1))
     return thick.astype(np.float32)
 
