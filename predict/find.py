@@ -229,6 +229,8 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
         # A wall that is left, or a 1, tells nothing of how large digits are.
         free = sizes[~is_grid & (sides.min(axis=1) > sizes / 4)]
         height = float(np.quantile(free, 0.9)) if free.size else 0.0
+        if not (height or span):
+            break
         rules = np.zeros_like(ink)
         for i, size in zip(numbers[is_grid], sizes[is_grid], strict=True):
             own, length = labels[boxes[i]] == i + 1, max(RULE * height, span * size)
