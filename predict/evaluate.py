@@ -8,7 +8,8 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from itertools import chain, islice
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
 from predict.classify import Classifier
-from predict.find import Digit, find_digits
+from predict.find import find_digits
 from stages.common.arrays import load_set
 from stages.common.errors import UserError
 from stages.common.process_environment import check_cores
@@ -111,18 +112,14 @@ def report(name: str, classifier: Classifier, pages: list[Page]) -> Counter[str]
     What is found nearest to the middle of a digit, and at most half as far as the next digit, is
     that digit; all else that is sure is sure and wrong.
     """
-    found: list[list[Digit]] = []
+    read = []
     for each in pages:
-        try:
-            found.append(find_digits(each.picture))
-        except UserError:
-            found.append([])
+        with suppress(UserError):
+            read.append((each, find_digits(each.picture)))
     # All at once, which is faster.
-    answers = iter(classifier.read([*chain(*found)]).answers)
+    answers = iter(classifier.read([digit for _, digits in read for digit in digits]).answers)
     total = Counter(digits=sum(len(each.labels) for each in pages), pages=len(pages))
-    for (_, middles, labels), digits in zip(pages, found, strict=True):
-        if not digits:
-            continue
+    for (_, middles, labels), digits in read:
         places = [[(side.start + side.stop) / 2 for side in digit.box] for digit in digits]
         distances, between = cdist(middles, places), cdist(middles, middles)
         nearest = distances.argmin(axis=1)
@@ -135,7 +132,7 @@ def report(name: str, classifier: Classifier, pages: list[Page]) -> Counter[str]
         total["found"] += is_found.sum()
         total["sure and wrong"] += sum(sure for _, sure in said) - (is_right & (is_sure == 1)).sum()
         total["pages in order"] += np.all(np.diff(nearest[is_found]) > 0)
-    print(f"{name}:", *(f"{count} {what}" for what, count in total.items()), sep=", ")
+    print(f"{name}: {', '.join(f'{count} {what}' for what, count in total.items())}")
     return total
 
 

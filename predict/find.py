@@ -96,12 +96,8 @@ def _on_paper(image: Image.Image) -> NDArray[np.uint8]:
         values -= values.min()
         image = Image.fromarray((values * (255 / max(values.max(), 1))).astype(np.uint8))
     if image.has_transparency_data:
-        clear = image.convert("RGBA")
-        # White strokes are on no paper, as of a page on which one draws.
-        for paper in ("white", "black"):
-            image = Image.alpha_composite(Image.new("RGBA", clear.size, paper), clear)
-            if np.ptp(np.asarray(image.convert("L"))) >= CONTRAST:
-                break
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
     image = image.convert("RGB")
     image.thumbnail((SIDE, SIDE), reducing_gap=2)
     return np.asarray(image)
