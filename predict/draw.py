@@ -14,7 +14,8 @@ from predict.classify import Classifier, Reading
 
 # Legible on white, and as fill below white; told apart by the colour-blind.
 COLOURS = {"sure": "#0b6e4f", "unsure": "#b34700", "unlike any": "#a3195b"}
-BOLD, SMALL = {"fontsize": 10, "weight": "bold"}, {"fontsize": 9}
+BOLD: dict[str, Any] = {"fontsize": 10, "weight": "bold"}
+SMALL: dict[str, Any] = {"fontsize": 9}
 # Inches of a tile. In tiles: a card with its text above, and the gap between what the classifier
 # saw and its neighbours.
 TILE, TITLE, NAME, CARD_GAP, GAP = 0.8, 0.56, 0.26, 0.25, 0.3

@@ -124,14 +124,14 @@ def report(name: str, classifier: Classifier, pages: list[Page]) -> Counter[str]
         distances, between = cdist(middles, places), cdist(middles, middles)
         nearest = distances.argmin(axis=1)
         is_found = distances.min(axis=1) < between.min(initial=np.inf, where=between > 0) / 2
-        said = [(answer.label, answer.verdict == "sure") for answer in islice(answers, len(digits))]
-        answered, is_sure = np.array(said)[nearest].T
-        is_right = is_found & (answered == labels)
-        total["right"] += is_right.sum()
-        total["not sure"] += (is_found & (is_sure == 0)).sum()
-        total["found"] += is_found.sum()
-        total["sure and wrong"] += sum(sure for _, sure in said) - (is_right & (is_sure == 1)).sum()
-        total["pages in order"] += np.all(np.diff(nearest[is_found]) > 0)
+        of_page = list(islice(answers, len(digits)))
+        is_sure = np.array([answer.verdict == "sure" for answer in of_page])
+        is_right = is_found & (labels == [of_page[i].label for i in nearest])
+        total["right"] += int(is_right.sum())
+        total["not sure"] += int((is_found & ~is_sure[nearest]).sum())
+        total["found"] += int(is_found.sum())
+        total["sure and wrong"] += int(is_sure.sum() - (is_right & is_sure[nearest]).sum())
+        total["pages in order"] += bool(np.all(np.diff(nearest[is_found]) > 0))
     print(f"{name}: {', '.join(f'{count} {what}' for what, count in total.items())}")
     return total
 
