@@ -79,7 +79,8 @@ def page(
     angle = rng.uniform(-1, 1) * (2 if kind in RULES else 10)
     tilted = ndimage.rotate(grey, angle, reshape=False, order=1, cval=grey[0, 0])
     cut = rng.integers(0 if kind == "a dark table" else side // 2, side, (2, 2))
-    grey = tilted[cut[0, 0] : -cut[0, 1], cut[1, 0] : -cut[1, 1]]
+    (top, left), (bottom, right) = cut[:, 0], tilted.shape - cut[:, 1]
+    grey = tilted[top:bottom, left:right]
     cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     centre = np.array(share.shape) / 2
     middles = (middles - centre) @ [[cos, sin], [-sin, cos]] + centre - cut[:, 0]

@@ -133,7 +133,7 @@ def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArra
             raise UserError("a blank page: nothing on it differs from the paper")
         ink = _without_rules(found, least)
         half_widths = _half_widths(ink)
-        narrower = STROKES * 2 * np.quantile(half_widths, 0.9) if half_widths.size else np.inf
+        narrower = STROKES * 2 * np.quantile(half_widths, 0.75) if half_widths.size else np.inf
         if narrower > wide / 2:
             return found, ink
         wide = narrower
