@@ -1,6 +1,6 @@
 # make repro   run the pipeline on the full MNIST; first pull what the default remote has of it
 # make test    run the tests
-# make verify  mend what a kill or a failing disk has damaged, or remove it: repro makes it again
+# make verify  find what a kill or a failing disk has damaged: make repro makes it again
 # make check   format, lint, types, and whether dvc.lock is this commit's
 # make compare what differs from BASE (main), as Markdown for a pull request: compare.md
 # make predict which digits IMAGE shows, and why: prediction.png
@@ -43,11 +43,25 @@ predict: .venv
 	@$(if $(value IMAGE),,$(error name a picture: make predict IMAGE=photo.jpg))
 	@.venv/bin/python -m predict -- '$(subst ','\'',$(value IMAGE))'
 
+# What .venv is made of, decided by content: Python's version, this folder, whose path is in its
+# commands, and the pins, which are what pyproject.toml asks for. What is not whole has no stamp.
+STAMP = .venv/.installed
+SUPPORTED = import sys; v = sys.version_info; print("%d.%d" % v[:2]) if (3, 11) <= v < (3, 15) \
+	else sys.exit("Digitline needs Python 3.11 to 3.13 (nobody has tried 3.14); name one: make PYTHON=python3.12 ...")
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+
 .venv:
 	@if [ -L .venv ] || [ -f .venv ]; then echo ".venv is a link or a file: remove it, and make builds one of its own" >&2; exit 1; fi
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Digitline needs Python 3.11 to 3.13 (nobody has tried 3.14); name one: make PYTHON=python3.12 ...")'
 	@git rev-parse --git-dir > /dev/null || { echo "Digitline needs git, and a clone of its repository: DVC works in no ZIP of it"; exit 1; }
-	@$(PYTHON) tools/install.py
+	@version=$$($(PYTHON) -c '$(SUPPORTED)') || exit; \
+	parts() { echo "$$version"; pwd -P; cat requirements.txt; }; \
+	if parts | cmp -s - $(STAMP); then exit; fi; \
+	echo "make: .venv is made of requirements.txt"; \
+	rm -f $(STAMP); \
+	$(PYTHON) -m venv --clear .venv && $(PIP) --require-hashes --requirement requirements.txt \
+		&& $(PIP) --no-deps --no-build-isolation --editable . && parts > $(STAMP) \
+		|| { echo "requirements.txt could not be installed: make tries again" >&2; exit 1; }; \
+	.venv/bin/dvc repro --quiet check_params bundle_vega  # what editors and DVC's page read
 
 # The keys stay, their versions are written anew.
 LIBRARIES = $(shell cut -d: -f1 stages/libraries.yaml)

@@ -6,21 +6,18 @@ in a browser.
 """
 
 import logging
-import re
 import shutil
 import sys
-import tempfile
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import vl_convert
 from dvc.compare import show_diff
 from dvc.exceptions import DvcException
-from dvc.render.convert import to_json
 from dvc.render.match import match_defs_renderers
 from dvc.repo import Repo
 
@@ -43,40 +40,48 @@ def check(errors: dict[str, Any], base: str) -> None:
                 raise UserError(f"{base}: {reason}")
 
 
-def table(found: dict[str, Any], base: str) -> Iterator[str]:
-    """Yield DVC's table, if anything differs, of what its ``diff`` of values returns."""
-    check(found.get("errors", {}), base)
-    if found.get("diff"):
-        with redirect_stdout(StringIO()) as printed:
-            show_diff(found["diff"], title="Key", markdown=True, a_rev=base, b_rev=WORKSPACE)
-        yield printed.getvalue().strip()
+def tables(repo: Repo, base: str) -> Iterator[str]:
+    """Yield DVC's tables of the parameters and metrics, where any differ, each below its title."""
+    for title, values in (("Parameters", repo.params), ("Metrics", repo.metrics)):
+        found = values.diff(base, WORKSPACE)
+        check(found.get("errors", {}), base)
+        if found.get("diff"):
+            with redirect_stdout(StringIO()) as printed:
+                show_diff(found["diff"], title="Key", markdown=True, a_rev=base, b_rev=WORKSPACE)
+            yield f"## {title}\n\n{printed.getvalue().strip()}"
 
 
-def plot(renderer: Any, name: str) -> Iterator[str]:
-    """Yield the title of a plot and its pictures, a file each, if it differs."""
-    entries, suffix = to_json(renderer), ".png"
-    of: dict[str, Any] = {}
-    if renderer.TYPE == "vega":
-        spec = entries[0]["content"]
-        # The base first.
-        spec["data"]["values"].sort(key=lambda point: point["rev"] == WORKSPACE)
-        for point in spec["data"]["values"]:
-            of.setdefault(point["rev"], []).append(point | {"rev": ""})
-        pictures = [vl_convert.vegalite_to_png(spec, scale=2)]
-    else:
-        # DVC has the workspace first.
-        of = {each["revisions"][0]: Path(each["url"]).read_bytes() for each in reversed(entries)}
-        pictures, suffix = list(of.values()), Path(entries[0]["url"]).suffix
-    if len(of) > 1 and of[WORKSPACE] == next(iter(of.values())):
-        return
-    PICTURES.mkdir(exist_ok=True)
-    paths = [PICTURES / f"{name}-{i}{suffix}" for i in range(1, len(pictures) + 1)]
-    for path, content in zip(paths, pictures, strict=True):
-        path.write_bytes(content)
-    links = [f"![{path.stem}]({path.as_posix()})" for path in paths]
-    yield f"### {renderer.name}"
-    # Of two pictures, the base's first.
-    yield "\n".join(links)
+def draw(renderer: Any) -> list[bytes]:
+    """The pictures of a plot, the base's first, or one of both revisions; none if they are same."""
+    is_picture = renderer.TYPE == "image"
+    renderer.datapoints.sort(key=lambda point: point["rev"] == WORKSPACE)
+    of: dict[str, list[Any]] = {}
+    for point in renderer.datapoints:
+        content = Path(point["src"]).read_bytes() if is_picture else point | {"rev": ""}
+        of.setdefault(point["rev"], []).append(content)
+    shown = list(of.values())
+    if shown[1:] == shown[:1]:
+        return []
+    if is_picture:
+        return [content for (content,) in shown]
+    return [vl_convert.vegalite_to_png(renderer.get_filled_template(), scale=2)]
+
+
+def plots(repo: Repo, base: str) -> Iterator[str]:
+    """Yield each plot that differs, below its name; its pictures are written, a file each."""
+    # DVC writes to stderr that something was not read, but not what.
+    with redirect_stderr(StringIO()), TemporaryDirectory() as folder:
+        found = repo.plots.diff(revs=[base, WORKSPACE])
+        matched = match_defs_renderers(found, folder, repo.plots.templates_dir)
+        for number, (renderer, of_files, of_plots) in enumerate(matched, 1):
+            check(of_plots | of_files, base)
+            links = []
+            for i, picture in enumerate(draw(renderer), 1):
+                path = PICTURES / f"{number}-{i}.png"
+                path.write_bytes(picture)
+                links.append(f"![{renderer.name}]({path.as_posix()})")
+            if links:
+                yield "\n".join([f"## {renderer.name}\n", *links])
 
 
 def main(base: str) -> None:
@@ -89,37 +94,20 @@ def main(base: str) -> None:
     Raises:
         UserError: There is no such revision, or a file of either cannot be read.
     """
-    with tempfile.TemporaryDirectory() as folder, Repo() as repo:
-        sections = {
-            "Parameters": list(table(repo.params.diff(base, WORKSPACE), base)),
-            "Metrics": list(table(repo.metrics.diff(base, WORKSPACE), base)),
-            "Plots": [],
-        }
-        # DVC writes there that something was not read, but not what.
-        with redirect_stderr(StringIO()):
-            found = repo.plots.diff(revs=[base, WORKSPACE])
-        plots = match_defs_renderers(found, folder, repo.plots.templates_dir)
-        shutil.rmtree(PICTURES, ignore_errors=True)
-        for number, (renderer, *errors) in enumerate(sorted(plots, key=lambda p: p[0].name), 1):
-            check(errors[1] | errors[0], base)
-            # Without the number, two names could become one.
-            name = f"{number}-{re.sub('[^A-Za-z0-9]+', '-', Path(renderer.name).stem)}"
-            sections["Plots"] += plot(renderer, name)
-    blocks = [f"# This branch against {base}"]
-    for title, section in sections.items():
-        blocks += [f"## {title}", *section] * bool(section)
-    if len(blocks) == 1:
-        blocks.append("No parameter, metric or plot differs.")
-    REPORT.write_text("\n\n".join(blocks) + "\n", encoding="utf-8", newline="\n")
+    shutil.rmtree(PICTURES, ignore_errors=True)
+    PICTURES.mkdir()
+    with Repo() as repo:
+        blocks = [*tables(repo, base), *plots(repo, base)]
+    blocks = blocks or ["No parameter, metric or plot differs."]
+    text = "\n\n".join([f"# This branch against {base}", *blocks]) + "\n"
+    REPORT.write_text(text, encoding="utf-8", newline="\n")
     print(REPORT)
 
 
 if __name__ == "__main__":
     # What DVC warns of is told by an error.
     logging.disable()
-    parser = ArgumentParser("python -m tools.compare", description=main.__doc__)
-    parser.add_argument("base")
     try:
-        main(parser.parse_args().base)
+        main(sys.argv[1])
     except (UserError, DvcException) as error:
         sys.exit(str(error))

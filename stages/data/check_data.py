@@ -17,8 +17,8 @@ from stages.common.arrays import load_set
 from stages.common.errors import UserError
 from stages.common.params import read
 
-# The report has room for so many.
-MAX_CLASSES = 47
+# The report has room for so many; a tile of confusions.png, for a name of so many.
+MAX_CLASSES, MAX_CHARACTERS = 47, 30
 OF_NEIGHBORS = ("grid.n_folds", "multilabel.n_folds")
 
 
@@ -55,11 +55,19 @@ def mistakes(
         if not np.isin(value(key), classes).all():
             yield f"{key} is {value(key)}, but should be of the classes {known}"
     names, n_classes = value("data.classes"), len(np.unique(labels))
-    if names != "auto" and len(names) != n_classes:
+    if names == "auto":
+        names = source["classes"]
+    elif len(names) != n_classes:
         yield (
             f"data.classes has {len(names)} names, but should have {n_classes}: one for each of "
             f"the classes {known}"
         )
+    for name in names:
+        if not (name.strip() and name.isprintable() and len(name) <= MAX_CHARACTERS):
+            yield (
+                f"a class has the name {name!a}, but should have one of 1 to {MAX_CHARACTERS} "
+                "characters that can be printed"
+            )
     outside = n_train - max(-(-n_train // value(key)) for key in OF_NEIGHBORS)
     no_more = "there are no more training images"
     of_rarest = f"{no_more} of class {classes[counts.argmin()]}"

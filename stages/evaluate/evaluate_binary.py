@@ -8,7 +8,7 @@ https://scikit-learn.org/stable/modules/model_evaluation.html.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,53 +16,42 @@ from numpy.typing import NDArray
 from stages.common.arrays import load, load_group
 from stages.common.params import read
 from stages.evaluate.accuracy import fold_accuracies
-from stages.output.tables import Metrics, downsample, write_csv, write_metrics
+from stages.output.tables import Metrics, write_csv, write_metrics
 
 Columns: TypeAlias = dict[str, NDArray]
+# Of a plotted curve, both ends included; and the chosen one.
+N_POINTS = 999
 
 
-class Curve(NamedTuple):
-    """A detector at each of its m thresholds, where scores at or above it answer "target"."""
-
-    threshold: NDArray[np.float64]
-    """(m,), every score once, rising."""
-    true_positives: NDArray[np.int64]
-    """(m,), how many targets have such a score."""
-    false_positives: NDArray[np.int64]
-    """(m,), how many others have."""
-
-    @property
-    def precision(self) -> NDArray[np.float64]:
-        """(m,), the share of targets among those found."""
-        return self.true_positives / (self.true_positives + self.false_positives)
-
-    @property
-    def recall(self) -> NDArray[np.float64]:
-        """(m,), the share of targets found: all at the lowest threshold."""
-        return self.true_positives / self.true_positives[0]
-
-    @property
-    def false_positive_rate(self) -> NDArray[np.float64]:
-        """(m,), the share of the others that are taken for targets."""
-        return self.false_positives / self.false_positives[0]
-
-
-def curve_of(y: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curve:
-    """The curve of a detector.
+def curve_of(y: NDArray[np.bool_], scores: NDArray[np.float64]) -> Columns:
+    """A detector at each of its m thresholds, where scores at or above it answer "target".
 
     Args:
         y: (n,), whether the image is the target; some are, and some are not.
         scores: (n,), higher where it looks like the target.
+
+    Returns:
+        (m,) each: ``threshold``, every score once, rising; ``true_positives`` and
+        ``false_positives``, how many targets and others are found; and the shares ``precision``,
+        ``recall`` and ``false_positive_rate``.
     """
     order = np.argsort(-scores)
     falling = scores[order]
     # Of equal scores all are at the threshold: the last one's counts are theirs.
     last = np.flatnonzero(np.diff(falling, append=-np.inf))[::-1]
     true_positives = np.cumsum(y[order], dtype=np.int64)[last]
-    return Curve(falling[last], true_positives, last + 1 - true_positives)
+    false_positives = last + 1 - true_positives
+    return {
+        "threshold": falling[last],
+        "precision": true_positives / (true_positives + false_positives),
+        "recall": true_positives / true_positives[0],
+        "true_positives": true_positives,
+        "false_positives": false_positives,
+        "false_positive_rate": false_positives / false_positives[0],
+    }
 
 
-def curve_metrics(curve: Curve, precision: float) -> dict[str, Any]:
+def curve_metrics(curve: Columns, precision: float) -> dict[str, Any]:
     """What the scores of a detector are worth at all thresholds, and at one.
 
     Returns:
@@ -72,13 +61,13 @@ def curve_metrics(curve: Curve, precision: float) -> dict[str, Any]:
         It is left out where no threshold reaches that.
     """
     # The ROC curve ends in (0, 0).
-    area = np.trapezoid(np.append(curve.recall, 0), np.append(curve.false_positive_rate, 0))
+    area = np.trapezoid(np.append(curve["recall"], 0), np.append(curve["false_positive_rate"], 0))
     # Not a product of vectors, whose order of summation depends on the CPU.
-    average_precision = (np.diff(curve.recall, append=0) * curve.precision).sum()
+    average_precision = (np.diff(curve["recall"], append=0) * curve["precision"]).sum()
     found: dict[str, Any] = {"roc_auc": -area, "average_precision": -average_precision}
-    for at in np.flatnonzero(curve.precision >= precision)[:1]:
+    for at in np.flatnonzero(curve["precision"] >= precision)[:1]:
         names = ("threshold", "precision", "recall")
-        found["operating_point"] = {name: getattr(curve, name)[at] for name in names}
+        found["operating_point"] = {name: curve[name][at] for name in names}
     return found
 
 
@@ -110,28 +99,31 @@ def first_digit_metrics(score: float, thresholds: Sequence[float]) -> Metrics:
     return {"score": score, **answers}
 
 
-def drawn(curve: Curve, chosen: float | None) -> dict[str, Columns]:
-    """The columns of the plots ``roc`` and ``precision_recall``, at most 1,001 points each.
+def drawn(curve: Columns, chosen: float | None) -> dict[str, Columns]:
+    """The columns of the plots ``roc`` and ``precision_recall``, at most 1,000 points each.
 
     Args:
         curve: The curve of the detector; of its points some are left out, evenly along the line.
         chosen: A threshold to mark, one of the curve's: there the column ``chosen`` is 1, else 0.
     """
+    curve = curve | {"chosen": (curve["threshold"] == chosen).astype(int)}
+    falling = {name: column[::-1] for name, column in curve.items()}
     roc = {
-        "false_positive_rate": curve.false_positive_rate[::-1],
-        "true_positive_rate": curve.recall[::-1],
-        "threshold": curve.threshold[::-1],
+        "false_positive_rate": falling["false_positive_rate"],
+        "true_positive_rate": falling["recall"],
+        "threshold": falling["threshold"],
+        "chosen": falling["chosen"],
     }
-    names = ("threshold", "precision", "recall", "true_positives", "false_positives")
-    precision_recall = {name: getattr(curve, name) for name in names}
+    del curve["false_positive_rate"]
     plots = {}
     for name, columns, x, y in (
         ("roc", roc, "false_positive_rate", "true_positive_rate"),
-        ("precision_recall", precision_recall, "recall", "precision"),
+        ("precision_recall", curve, "recall", "precision"),
     ):
-        is_chosen = columns["threshold"] == chosen
-        kept = np.union1d(downsample(columns[x], columns[y]), np.flatnonzero(is_chosen))
-        columns["chosen"] = is_chosen.astype(int)
+        steps = np.abs(np.diff(columns[x])) + np.abs(np.diff(columns[y]))
+        length = np.append(0.0, np.cumsum(steps))
+        even = np.searchsorted(length, np.linspace(0.0, length[-1], N_POINTS))
+        kept = np.union1d(even, np.flatnonzero(columns["chosen"]))
         plots[name] = {of: column[kept] for of, column in columns.items()}
     return plots
 
@@ -162,9 +154,8 @@ def main(params: Path, is_target: Path, models: list[Path], metrics: Path, plots
         if (path := folder / "predictions.npz").exists():
             answers = load_group(path)
             report["test_accuracy"] = np.mean(answers["predictions"] == y_test)
-            report["first_digit"] = first_digit_metrics(
-                answers["first_scores"][0], thresholds["first_digit"]
-            )
+            score = answers["first_scores"][0]
+            report["first_digit"] = first_digit_metrics(score, thresholds["first_digit"])
             chosen = report.get("operating_point", {}).get("threshold")
             for name, columns in drawn(curve, chosen).items():
                 of_model = np.full(len(columns["threshold"]), model)

@@ -4,7 +4,7 @@ Keeps the scores of each image by a model that was fitted without it. Every thre
 metric is computed from them afterwards; nothing is fitted twice.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -59,10 +59,13 @@ def fit_each(
         parts: (n,) each, whether an image belongs to the part.
         label: The label of the progress bar.
     """
-    models = [clone(model) for _ in parts]
+    models, problems = [clone(model) for _ in parts], []
     # The largest parts first.
-    order = sorted(range(len(parts)), key=lambda i: -int(parts[i].sum()))
-    problems = [(i, each) for i in order for each in split(models[i], X[parts[i]], y[parts[i]])]
+    for i in sorted(range(len(parts)), key=lambda i: -int(parts[i].sum())):
+        if hasattr(model, "problems"):
+            problems += [(i, solve) for solve in models[i].problems(X[parts[i]], y[parts[i]])]
+        else:
+            problems.append((i, partial(models[i].fit, y=y[parts[i]])))
     # All images, which travel to a cluster's worker but once.
     tasks = [delayed(partial(solve_part, solve, parts[i]))(X) for i, solve in problems]
     # Threads, because the fits release the GIL. A model that uses several cores by itself is fitted
@@ -77,11 +80,6 @@ def fit_each(
         each.join(solutions) if hasattr(each, "join") else solutions[0]
         for each, solutions in zip(models, solved, strict=True)
     ]
-
-
-def split(model: Any, X: NDArray, y: NDArray) -> Iterable[Callable[[NDArray], Any]]:
-    """What solves each independent problem of fitting ``model``, when called with ``X`` again."""
-    return model.problems(X, y) if hasattr(model, "problems") else [partial(model.fit, y=y)]
 
 
 def outside_each(folds: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:

@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import SGDClassifier
@@ -31,7 +31,8 @@ njit = compiler()
 MAX_INT = np.iinfo(np.int32).max
 # What SGDClassifier does unless it is told otherwise.
 ALPHA, EPOCHS_WITHOUT_IMPROVEMENT = SGDClassifier().alpha, SGDClassifier().n_iter_no_change
-LEAST_SCALE = 1e-9  # WeightVector64's
+# Of a pixel.
+LARGEST = 255.0
 # So many images ahead, the next one's pixels are asked for: they lie in no order.
 AHEAD = 2
 BYTES_OF_A_CACHE_LINE = 64
@@ -82,7 +83,6 @@ def prepare(
     w: NDArray[np.float64],
     mean: NDArray[np.float64],
     inverse: NDArray[np.float64],
-    largest: NDArray[np.float64],
     on_pixels: NDArray[np.float64],
 ) -> tuple[float, float]:
     """The weights on pixels as they are, into ``on_pixels``; what to subtract; the largest sum."""
@@ -90,7 +90,7 @@ def prepare(
     for j in range(len(w)):
         on_pixels[j] = w[j] * inverse[j]
         subtract += on_pixels[j] * mean[j]
-        most += abs(on_pixels[j]) * (largest[j] + abs(mean[j]))
+        most += abs(on_pixels[j]) * (LARGEST + abs(mean[j]))
     return subtract, most
 
 
@@ -98,15 +98,6 @@ def prepare(
 def margin(n_pixels: int) -> float:
     """How far two sums of so many products may differ, of the largest sum of their magnitudes."""
     return 8 * (n_pixels + 8) * 2.0**-53
-
-
-@njit()
-def squares(w: NDArray[np.float64]) -> float:
-    """The sum of squares, one after another."""
-    total = 0.0
-    for j in range(len(w)):
-        total += w[j] * w[j]
-    return total
 
 
 @njit()
@@ -125,7 +116,7 @@ def penalised(
     while t < end:
         norm = np.sqrt(squared_norm)
         objective += ALPHA * (0.5 * (norm * norm))
-        shrink = max(0.0, 1.0 - rate(t) * ALPHA)
+        shrink = 1.0 - rate(t) * ALPHA
         squared_norm *= shrink * shrink
         t += 1.0
     return objective, squared_norm
@@ -153,15 +144,13 @@ def fit_hinge(
     (n + 8) 2**-53 times the sum of the products' magnitudes, whatever the order (Higham, Accuracy
     and Stability of Numerical Algorithms, section 3.1): of all images, ``most`` is the largest
     such sum. Four times both is allowed for (:func:`margin`). Where y p is above 1 by more,
-    scikit-learn's own is above 1, too. Infinities and NaN compare false, and are computed as
-    scikit-learn does.
+    scikit-learn's own is above 1, too.
 
     The objective, which ends the epochs, has the norm of the weights in it, image by image. It is
     added up later: the norm after a change is only known when the weights are next walked through.
 
     Args:
-        X: (n, n_pixels), C-contiguous, of bytes or double precision; what is learned from is
-            ``(X - mean) / scale``.
+        X: (n, n_pixels), bytes, C-contiguous; what is learned from is ``(X - mean) / scale``.
         y: (n,), 1 or -1.
         mean: (n_pixels,).
         scale: (n_pixels,).
@@ -170,17 +159,13 @@ def fit_hinge(
         seed: Of the shuffle.
 
     Returns:
-        (n_pixels,), the intercept and the number of epochs; that is 0 if a number overflowed.
+        (n_pixels,), the intercept and the number of epochs.
     """
     n, n_pixels = X.shape
     w, x, u = np.zeros(n_pixels), np.zeros(n_pixels), np.zeros(n_pixels)
-    largest = np.zeros(n_pixels)
-    for i in range(n):
-        for j in range(n_pixels):
-            largest[j] = max(largest[j], abs(np.float64(X[i, j])))
     inverse = 1.0 / scale
-    order = np.arange(len(y)).astype(np.uint32)
-    step = np.uint64(BYTES_OF_A_CACHE_LINE // X.itemsize)
+    order = np.arange(n).astype(np.uint32)
+    step = np.uint64(BYTES_OF_A_CACHE_LINE)
     unit = margin(n_pixels)
     intercept, wscale, t, subtract, most = 0.0, 1.0, 1.0, 0.0, 0.0
     # Of the images before `counted`, the penalties are in the objective. The norm is of the weights
@@ -196,9 +181,9 @@ def fit_hinge(
                 start = np.uint64(order[k + AHEAD]) * np.uint64(n_pixels)
                 for at in range(start, start + np.uint64(n_pixels), step):
                     prefetch(X, at)
-            update, is_other = 0.0, False
+            update = 0.0
             score = (approximate_dot(u, X[i]) - subtract) * wscale + intercept
-            if not y[i] * score > 1.0 + unit * (most * wscale + abs(intercept)):
+            if y[i] * score <= 1.0 + unit * (most * wscale + abs(intercept)):
                 total, squared = 0.0, 0.0
                 for j in range(n_pixels):
                     x[j] = (X[i, j] - mean[j]) / scale[j]
@@ -213,25 +198,20 @@ def fit_hinge(
                     objective += 1.0 - hinge
                     objective, squared_norm = penalised(objective, squared_norm, t, t + 1.0)
                     counted = t + 1.0
-            wscale *= max(0.0, 1.0 - rate(t) * ALPHA)
-            if wscale < LEAST_SCALE:
-                if changed_at:
-                    squared_norm, changed_at = squares(w) * (changed_at * changed_at), 0.0
-                w *= wscale
-                wscale, is_other = 1.0, True
+            wscale *= 1.0 - rate(t) * ALPHA
             if update:
                 change = update / wscale
                 for j in range(n_pixels):
                     w[j] += x[j] * change
                 intercept += update
-                changed_at, is_other = wscale, True
-            if is_other:
-                subtract, most = prepare(w, mean, inverse, largest, u)
+                changed_at = wscale
+                subtract, most = prepare(w, mean, inverse, u)
             t += 1.0
-        if not (np.isfinite(intercept) and np.isfinite(w).all()):
-            return w, intercept, 0
         if changed_at:
-            squared_norm, changed_at = squares(w) * (changed_at * changed_at), 0.0
+            squared = 0.0
+            for j in range(n_pixels):
+                squared += w[j] * w[j]
+            squared_norm, changed_at = squared * (changed_at * changed_at), 0.0
         objective, squared_norm = penalised(objective, squared_norm, counted, t)
         counted = t
         without_improvement = without_improvement + 1 if objective / n > best - tol else 0
@@ -271,7 +251,7 @@ class Solved(NamedTuple):
     n_images: int
 
 
-class OneVsRestSGD(ClassifierMixin, BaseEstimator):
+class OneVsRestSGD(SGDClassifier):
     """What :class:`sklearn.linear_model.SGDClassifier` learns, bit for bit.
 
     The weights of each class are a binary :class:`~sklearn.linear_model.SGDClassifier`'s, seeded
@@ -285,24 +265,20 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
             the model, or none.
 
     Attributes:
-        sgd_: The fitted :class:`~sklearn.linear_model.SGDClassifier` of all classes.
         scaler_: The fitted scaler, or none.
-        classes_: (n_classes,).
     """
 
     def __init__(
         self, max_iter: int, tol: float, random_state: int, scaler: BaseEstimator | None = None
     ) -> None:
-        self.max_iter = max_iter
-        self.tol = tol
-        self.random_state = random_state
+        super().__init__(max_iter=max_iter, tol=tol, random_state=random_state)
         self.scaler = scaler
 
     def problems(self, X: NDArray, y: NDArray) -> Iterator[Callable[[NDArray], Solved]]:
         """Yield what fits the binary classifiers to ``X``, which may run side by side.
 
         Args:
-            X: (n, n_pixels), of bytes or double precision.
+            X: (n, n_pixels), bytes.
             y: (n,), of two classes or more. Two are one problem, of which the second class is the
                 positive one; more are a problem each.
         """
@@ -320,8 +296,6 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
             weights, intercept, n_iter = fit_hinge(
                 rows, signs, mean, scale, max_iter, tol, shuffle_seed
             )
-            if not n_iter:
-                raise ValueError("SGD overflowed: scaling the pixels might help")
             return Solved(weights, intercept, n_iter, len(labels))
 
         positives, seeds = self.classes_[1:], [self.random_state]
@@ -334,43 +308,33 @@ class OneVsRestSGD(ClassifierMixin, BaseEstimator):
 
     def join(self, solved: Sequence[Solved]) -> "OneVsRestSGD":
         """This model, fitted: of the solutions of its ``problems``, in their order."""
-        n_iter = max(solution.n_iter for solution in solved)
-        if n_iter == self.max_iter:
+        self.coef_ = np.vstack([solution.weights for solution in solved])
+        self.intercept_ = np.array([solution.intercept for solution in solved])
+        self.n_features_in_ = self.coef_.shape[1]
+        self.n_iter_ = max(solution.n_iter for solution in solved)
+        self.t_ = 1.0 + self.n_iter_ * solved[0].n_images
+        if self.n_iter_ == self.max_iter:
             warnings.warn(
-                f"SGD did not converge in {n_iter} passes", ConvergenceWarning, stacklevel=2
+                f"SGD did not converge in {self.max_iter} passes", ConvergenceWarning, stacklevel=2
             )
-        self.sgd_ = SGDClassifier(
-            max_iter=self.max_iter, tol=self.tol, random_state=self.random_state
-        )
-        self.sgd_.classes_ = self.classes_
-        self.sgd_.coef_ = np.vstack([solution.weights for solution in solved])
-        self.sgd_.intercept_ = np.array([solution.intercept for solution in solved])
-        self.sgd_.n_features_in_ = self.sgd_.coef_.shape[1]
-        self.sgd_.n_iter_ = n_iter
-        self.sgd_.t_ = 1.0 + n_iter * solved[0].n_images
         return self
 
     def to_sklearn(self) -> SGDClassifier | Pipeline:
         """The fitted model as scikit-learn's own, which loads without this module."""
-        return make_pipeline(self.scaler_, self.sgd_) if self.scaler_ else self.sgd_
+        sgd = SGDClassifier(max_iter=self.max_iter, tol=self.tol, random_state=self.random_state)
+        learned = ("classes_", "coef_", "intercept_", "n_features_in_", "n_iter_", "t_")
+        vars(sgd).update((name, vars(self)[name]) for name in learned)
+        return make_pipeline(self.scaler_, sgd) if self.scaler_ else sgd
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "OneVsRestSGD":
+    def fit(self, X: NDArray, y: ArrayLike) -> "OneVsRestSGD":
         """Fit on ``X`` (n, n_pixels) and ``y`` (n,), one class after another."""
-        pixels = np.asarray(X)
-        return self.join([solve(pixels) for solve in self.problems(pixels, np.asarray(y))])
+        return self.join([solve(X) for solve in self.problems(X, np.asarray(y))])
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+    def decision_function(self, X: NDArray) -> NDArray[np.float64]:
         """The scores of ``X``: (n,) for two classes (of the second one), else (n, n_classes)."""
-        pixels = np.asarray(X)
-        weights = np.ascontiguousarray(self.sgd_.coef_.T)
-        scores = products(pixels, *self._scaling(pixels), weights) + self.sgd_.intercept_
+        weights = np.ascontiguousarray(self.coef_.T)
+        scores = products(X, *self._scaling(X), weights) + self.intercept_
         return scores if len(self.classes_) > 2 else scores[:, 0]
-
-    def predict(self, X: ArrayLike) -> NDArray:
-        """The class of each image, (n,)."""
-        scores = self.decision_function(X)
-        best = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
-        return self.classes_[best]
 
     def _scaling(self, X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self.scaler_:

@@ -25,7 +25,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numba import int32, uint32
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.svm import SVC
@@ -43,6 +43,7 @@ BATCH_SIZE = 500
 BYTES_OF_CACHE = 2**24
 # So many steps between shrinkings; the least curvature of a pair (libsvm's TAU).
 STEPS, LEAST_CURVATURE = 1000, 1e-12
+# By how much the conditions of optimality may be missed.
 TOLERANCE = SVC().tol
 # No image or slot; of a type of its own, row_of would be compiled twice.
 NONE: Any = np.intp(-1)
@@ -82,25 +83,19 @@ def exp_minus(z: float) -> float:
     return power + power * (LOST[k % uint32(N)] + rest)
 
 
-@njit()
-def kernel_row(
-    image: NDArray,
-    square: int,
-    columns: NDArray,
-    squares: NDArray[np.int32],
-    gamma: float,
-    out: NDArray,
-) -> None:
-    """The kernel of an image with others, exp(-gamma d²), into ``out``, rounded to its dtype.
+class Images(NamedTuple):
+    """Images whose kernel with another image is asked for, exp(-gamma d²)."""
 
-    Args:
-        image: (n_pixels,), whole numbers.
-        square: Its sum of squares; no d² may be above 2**31 - 1.
-        columns: (n_pixels, n), the others'.
-        squares: (n,), the others'.
-        gamma: The kernel's coefficient.
-        out: (n,).
-    """
+    columns: NDArray
+    """(n_pixels, n), whole numbers."""
+    squares: NDArray[np.int32]
+    """(n,), their sums of squares; no d² may be above 2**31 - 1."""
+    gamma: float
+
+
+@njit()
+def kernel_row(image: NDArray, square: int, others: Images, out: NDArray) -> None:
+    """The kernel of an image (n_pixels,) with others, into ``out`` (n,), rounded to its dtype."""
     # Eight columns at a time; the last ones, of zeros, add nothing.
     at, shades = np.zeros(len(image) + 7, np.intp), np.zeros(len(image) + 7, image.dtype)
     n = 0
@@ -109,14 +104,14 @@ def kernel_row(
             at[n], shades[n] = pixel, image[pixel]
             n += 1
     products = np.empty(BLOCK, np.int32)
-    for start in range(0, len(squares), BLOCK):
-        end = min(start + BLOCK, len(squares))
+    for start in range(0, len(out), BLOCK):
+        end = min(start + BLOCK, len(out))
         products[:] = 0
         for m in range(0, n, 8):
-            a, b = columns[at[m], start:end], columns[at[m + 1], start:end]
-            c, d = columns[at[m + 2], start:end], columns[at[m + 3], start:end]
-            e, f = columns[at[m + 4], start:end], columns[at[m + 5], start:end]
-            g, h = columns[at[m + 6], start:end], columns[at[m + 7], start:end]
+            a, b = others.columns[at[m], start:end], others.columns[at[m + 1], start:end]
+            c, d = others.columns[at[m + 2], start:end], others.columns[at[m + 3], start:end]
+            e, f = others.columns[at[m + 4], start:end], others.columns[at[m + 5], start:end]
+            g, h = others.columns[at[m + 6], start:end], others.columns[at[m + 7], start:end]
             s, t, u, v = shades[m], shades[m + 1], shades[m + 2], shades[m + 3]
             w, x, y, z = shades[m + 4], shades[m + 5], shades[m + 6], shades[m + 7]
             for k in range(end - start):
@@ -126,10 +121,10 @@ def kernel_row(
                 r = int32(int32(int32(e[k]) * int32(w)) + int32(int32(f[k]) * int32(x)))
                 o = int32(int32(int32(g[k]) * int32(y)) + int32(int32(h[k]) * int32(z)))
                 products[k] = int32(products[k] + int32(int32(p + q) + int32(r + o)))
-        kernel, others = out[start:end], squares[start:end]
+        kernel, squares = out[start:end], others.squares[start:end]
         for k in range(end - start):
-            distance = int32(int32(square + others[k]) - int32(2 * products[k]))
-            kernel[k] = exp_minus(gamma * distance)
+            distance = int32(int32(square + squares[k]) - int32(2 * products[k]))
+            kernel[k] = exp_minus(others.gamma * distance)
 
 
 @njit()
@@ -138,9 +133,7 @@ def add_rows(
     squares: NDArray[np.int32],
     weights: NDArray[np.float64],
     places: NDArray[np.intp],
-    columns: NDArray,
-    others: NDArray[np.int32],
-    gamma: float,
+    others: Images,
     kernel: NDArray,
     sums: NDArray[np.float64],
 ) -> None:
@@ -151,26 +144,16 @@ def add_rows(
         squares: (m,).
         weights: (m, n_weights).
         places: (m, n_weights), the row of ``sums`` that each is for.
-        columns: (n_pixels, n), the others.
-        others: (n,), their sums of squares.
-        gamma: The kernel's coefficient.
+        others: n of them.
         kernel: (n,), for one row. Its dtype is what rows are rounded to.
         sums: (n_sums, n).
     """
     for m in range(len(images)):
-        kernel_row(images[m], squares[m], columns, others, gamma, kernel)
+        kernel_row(images[m], squares[m], others, kernel)
         for w in range(weights.shape[1]):
             row, weight = sums[places[m, w]], weights[m, w]
             for k in range(len(kernel)):
                 row[k] += weight * np.float64(kernel[k])
-
-
-def as_columns(images: NDArray, rows: NDArray[np.intp]) -> NDArray:
-    """Some of the images (n, n_pixels), transposed, without a second copy of them all."""
-    columns = np.empty((images.shape[1], len(rows)), dtype=images.dtype)
-    for part in gen_batches(len(rows), BLOCK):
-        columns[:, part] = images[rows[part]].T
-    return columns
 
 
 class State(NamedTuple):
@@ -208,15 +191,7 @@ class Rows(NamedTuple):
 
 
 @njit()
-def row_of(
-    i: int,
-    held: int,
-    image: NDArray,
-    columns: NDArray,
-    squares: NDArray[np.int32],
-    gamma: float,
-    rows: Rows,
-) -> int:
+def row_of(i: int, held: int, image: NDArray, active: Images, rows: Rows) -> int:
     """The slot that has the row of active image ``i``; the one in slot ``held`` stays."""
     if rows.slot[i] < 0:
         slot = rows.next[0]
@@ -226,7 +201,7 @@ def row_of(
         if rows.owner[slot] >= 0:
             rows.slot[rows.owner[slot]] = -1
         rows.owner[slot], rows.slot[i] = i, slot
-        kernel_row(image, squares[i], columns, squares, gamma, rows.values[slot])
+        kernel_row(image, active.squares[i], active, rows.values[slot])
     return rows.slot[i]
 
 
@@ -265,12 +240,10 @@ def clipped(a: float, b: float, up: float, y_a: float, y_b: float, C: float) -> 
 def take_steps(
     steps: int,
     X: NDArray,
-    columns: NDArray,
-    squares: NDArray[np.int32],
     state: State,
+    active: Images,
     rows: Rows,
     C: float,
-    gamma: float,
     tolerance: float,
     noted: NDArray[np.intp],
     changes: NDArray[np.float64],
@@ -280,20 +253,18 @@ def take_steps(
     Args:
         steps: How many, or as many as it takes until they are optimal.
         X: (n_images, n_pixels), all images.
-        columns: (n_pixels, n), the active ones.
-        squares: (n,), their sums of squares.
-        state: All images of the problem.
+        state: Of all images.
+        active: The active ones.
         rows: Of the active ones.
         C: The largest coefficient.
-        gamma: The kernel's coefficient.
-        tolerance: By how much the conditions of optimality may be missed.
+        tolerance: ``TOLERANCE``.
         noted: (2 steps,), for images whose coefficient has come to C, or left it.
         changes: (2 steps,), for what times their rows is to be added to ``state.bound``.
 
     Returns:
         The number of steps and of notes, and whether the active images are optimal.
     """
-    n, n_notes = len(squares), 0
+    n, n_notes = len(active.squares), 0
     F, alpha, y, up, low = state.F, state.alpha, state.y, state.up, state.low
     for step in range(steps):
         i, top = NONE, -np.inf
@@ -302,7 +273,7 @@ def take_steps(
                 i, top = k, -F[k]
         if i < 0:
             return step, n_notes, True
-        slot = row_of(i, NONE, X[state.image[i]], columns, squares, gamma, rows)
+        slot = row_of(i, NONE, X[state.image[i]], active, rows)
         row_i = rows.values[slot]
         j, bottom, best = NONE, -np.inf, -np.inf
         for k in range(n):
@@ -316,7 +287,7 @@ def take_steps(
                         j, best = k, gain
         if j < 0 or top + bottom < tolerance:
             return step, n_notes, True
-        row_j = rows.values[row_of(j, slot, X[state.image[j]], columns, squares, gamma, rows)]
+        row_j = rows.values[row_of(j, slot, X[state.image[j]], active, rows)]
         curvature = 2.0 - 2.0 * np.float64(row_i[j])
         rise = (top + F[j]) / (curvature if curvature > 0 else LEAST_CURVATURE)
         old_i, old_j = alpha[i], alpha[j]
@@ -365,14 +336,10 @@ class Problem:
         y: (n,), 1 or -1.
         C: The largest coefficient.
         gamma: The kernel's coefficient.
-        tolerance: By how much the conditions of optimality may be missed.
     """
 
-    def __init__(
-        self, X: NDArray, y: NDArray[np.float64], C: float, gamma: float, tolerance: float
-    ) -> None:
-        self.X, self.C, self.gamma, self.tolerance = X, float(C), gamma, tolerance
-        self.squares = sums_of_squares(X)
+    def __init__(self, X: NDArray, y: NDArray[np.float64], C: float, gamma: float) -> None:
+        self.X, self.C, self.gamma, self.squares = X, float(C), gamma, sums_of_squares(X)
         n = len(y)
         self.state = State(
             image=np.arange(n),
@@ -392,16 +359,17 @@ class Problem:
         self.has_looked_again = False
         self.activate(n)
 
-    def activate(
-        self, n: int, slot: NDArray | None = None, values: NDArray[np.float32] | None = None
-    ) -> None:
-        """Let the first ``n`` images be the active ones; those of ``slot`` >= 0 have ``values``."""
-        state = self.state
-        self.n = n
-        # First let go of the old ones.
-        self.columns = self.X[:0]
-        self.columns = as_columns(self.X, state.image[:n])
-        self.active_squares = self.squares[state.image[:n]]
+    def images(self, rows: NDArray[np.intp]) -> Images:
+        """Those at some rows, without a second copy of them all."""
+        columns = np.empty((self.X.shape[1], len(rows)), dtype=self.X.dtype)
+        for part in gen_batches(len(rows), BLOCK):
+            columns[:, part] = self.X[rows[part]].T
+        return Images(columns, self.squares[rows], self.gamma)
+
+    def activate(self, n: int) -> None:
+        """Let the first ``n`` images be the active ones."""
+        state, self.n = self.state, n
+        self.active = self.images(state.image[:n])
         self.F_then, self.alpha_then = state.F[:n].copy(), state.alpha[:n].copy()
         n_slots = max(2, min(n, BYTES_OF_CACHE // (4 * max(n, 1))))
         self.rows = Rows(
@@ -410,11 +378,6 @@ class Problem:
             owner=np.full(n_slots, -1),
             next=np.zeros(1, dtype=np.intp),
         )
-        if slot is not None and values is not None:
-            (owner,) = np.nonzero(slot >= 0)
-            self.rows.values[: len(owner)], self.rows.owner[: len(owner)] = values, owner
-            self.rows.slot[owner] = np.arange(len(owner))
-            self.rows.next[0] = len(owner) % n_slots
 
     def move(self) -> float:
         """How far F has moved anywhere, since the active images were chosen, at most.
@@ -439,28 +402,20 @@ class Problem:
             (of_same,) = np.nonzero(state.noted[places] == noted)
             for part in gen_batches(len(of_same), BLOCK):
                 at = places[of_same[part]]
-                sums = state.bound[at]
-                self.add(self.notes[noted:], self.changes[noted:], at, sums)
+                others, sums = self.images(state.image[at]), state.bound[at]
+                self.add(self.notes[noted:], self.changes[noted:], others, sums)
                 state.bound[at] = sums
                 sums -= state.y[at]
-                self.add(state.image[free], weights, at, sums)
+                self.add(state.image[free], weights, others, sums)
                 state.F[at] = sums
         state.noted[places] = len(self.notes)
 
-    def add(self, images: NDArray, weights: NDArray, at: NDArray, sums: NDArray) -> None:
-        """Add the weighted rows of ``images`` to the ``sums`` of those ``at`` some places."""
-        others = self.state.image[at]
-        add_rows(
-            self.X[images],
-            self.squares[images],
-            weights[:, None],
-            np.zeros((len(images), 1), dtype=np.intp),
-            as_columns(self.X, others),
-            self.squares[others],
-            self.gamma,
-            np.empty(len(at), dtype=np.float32),
-            sums[None],
-        )
+    def add(self, rows: NDArray, weights: NDArray, others: Images, sums: NDArray) -> None:
+        """Add the weighted rows of the kernel with some images to the ``sums`` of others."""
+        places = np.zeros((len(rows), 1), dtype=np.intp)
+        kernel = np.empty(len(sums), dtype=np.float32)
+        images, squares = self.X[rows], self.squares[rows]
+        add_rows(images, squares, weights[:, None], places, others, kernel, sums[None])
 
     def extremes(self, places: Any) -> tuple[float, float]:
         """The largest -F of those that may rise, and the largest F of those that may fall."""
@@ -473,7 +428,7 @@ class Problem:
         top, bottom = self.extremes(slice(n))
         self.moved += self.move()
         state.mark[:n], state.noted[:n] = self.moved, len(self.notes)
-        if not self.has_looked_again and top + bottom <= 10 * self.tolerance:
+        if not self.has_looked_again and top + bottom <= 10 * TOLERANCE:
             self.has_looked_again, seen = True, len(state.y)
             far = self.moved - state.mark[n:]
             stays = np.where(state.up[n:], state.F[n:] - bottom, -state.F[n:] - top) > far
@@ -489,11 +444,7 @@ class Problem:
         order[holes], order[fillers] = fillers, holes
         for array in state:
             array[:seen] = array[:seen][order]
-        if seen == n:
-            slot = self.rows.slot[order[:left]]
-            self.activate(left, slot, self.rows.values[slot[slot >= 0]][:, order[:left]])
-        else:
-            self.activate(left)
+        self.activate(left)
 
     def is_optimal(self) -> bool:
         """Whether all images are optimal, as the active ones are; else all are active again."""
@@ -505,7 +456,7 @@ class Problem:
         stays = np.where(state.up[n:], state.F[n:] + top, bottom - state.F[n:]) > far
         self.compute(n + np.flatnonzero(~stays))
         others = self.extremes(n + np.flatnonzero(~stays))
-        if max(top, others[0]) + max(bottom, others[1]) < self.tolerance:
+        if max(top, others[0]) + max(bottom, others[1]) < TOLERANCE:
             return True
         self.compute(n + np.flatnonzero(stays))
         self.activate(n_all)
@@ -518,17 +469,7 @@ class Problem:
         while True:
             noted, changes = np.empty(2 * steps, dtype=np.intp), np.empty(2 * steps)
             done, n_notes, optimal = take_steps(
-                steps,
-                self.X,
-                self.columns,
-                self.active_squares,
-                state,
-                self.rows,
-                self.C,
-                self.gamma,
-                self.tolerance,
-                noted,
-                changes,
+                steps, self.X, state, self.active, self.rows, self.C, TOLERANCE, noted, changes
             )
             n_iter += done
             self.notes = np.concatenate([self.notes, noted[:n_notes]])
@@ -558,7 +499,7 @@ def solve(
     """What tells the ``first`` images of ``X`` from the ``second``, in this order."""
     rows = np.concatenate([np.flatnonzero(first), np.flatnonzero(second)])
     y = np.where(first[rows], 1.0, -1.0)
-    return Problem(np.ascontiguousarray(X[rows]), y, C, gamma, TOLERANCE).solve()
+    return Problem(np.ascontiguousarray(X[rows]), y, C, gamma).solve()
 
 
 def coefficient(gamma: float | str, X: NDArray) -> float:
@@ -588,24 +529,19 @@ def whole(X: NDArray) -> NDArray:
     return np.ascontiguousarray(X)
 
 
-class OneVsOneSVC(ClassifierMixin, BaseEstimator):
+class OneVsOneSVC(SVC):
     """What :class:`sklearn.svm.SVC` with an RBF kernel learns from whole numbers, bit for bit.
+
+    It has all that scikit-learn's own has when it is fitted, but its support vectors are whole
+    numbers.
 
     Args:
         C: The inverse of the regularisation's strength.
         gamma: The kernel's coefficient, or ``scale`` or ``auto``.
-
-    Attributes:
-        classes_: (n_classes,).
-        gamma_: The kernel's coefficient.
-        support_, support_vectors_, n_support_, dual_coef_, intercept_, n_iter_: scikit-learn's, but
-            the support vectors are whole numbers.
-        shape_fit_: The shape of the images that it was fitted on.
     """
 
     def __init__(self, C: float, gamma: float | str) -> None:
-        self.C = C
-        self.gamma = gamma
+        super().__init__(C=C, gamma=gamma)
 
     def problems(self, X: NDArray, y: NDArray) -> Iterator[Callable[[NDArray], Solved]]:
         """Yield what solves the problem of each pair of classes, given ``X``.
@@ -614,100 +550,85 @@ class OneVsOneSVC(ClassifierMixin, BaseEstimator):
             X: (n, n_pixels), unsigned whole numbers.
             y: (n,), of two classes or more.
         """
-        self.images_, self.labels_ = whole(X), y
-        self.classes_ = np.unique(y)
-        self.gamma_ = coefficient(self.gamma, self.images_)
-        for one, other in combinations(self.classes_, 2):
-            yield partial(solve, y == one, y == other, self.C, self.gamma_)
+        X = whole(X)
+        gamma = coefficient(self.gamma, X)
+        self.training_ = X, y, gamma
+        for one, other in combinations(np.unique(y), 2):
+            yield partial(solve, y == one, y == other, self.C, gamma)
 
     def join(self, solved: Sequence[Solved]) -> "OneVsOneSVC":
         """This model, fitted: of the solutions of its ``problems``, in their order."""
-        X, y, n_classes = self.images_, self.labels_, len(self.classes_)
-        del self.images_, self.labels_
-        of_class = [np.flatnonzero(y == label) for label in self.classes_]
-        weights = np.zeros((n_classes - 1, len(y)))
-        for (i, j), each in zip(combinations(range(n_classes), 2), solved, strict=True):
+        X, y, gamma = self.training_
+        del self.training_
+        classes = np.unique(y)
+        of_class = [np.flatnonzero(y == label) for label in classes]
+        weights = np.zeros((len(classes) - 1, len(y)))
+        for (i, j), each in zip(combinations(range(len(classes)), 2), solved, strict=True):
             weights[j - 1, of_class[i]] = each.weights[: len(of_class[i])]
             weights[i, of_class[j]] = each.weights[len(of_class[i]) :]
         rows = np.concatenate(of_class)
         rows = rows[weights[:, rows].any(axis=0)]
-        self.support_, self.support_vectors_ = rows, np.ascontiguousarray(X[rows])
-        self.n_support_ = np.array([np.isin(rows, part).sum() for part in of_class])
-        # Of two classes, scikit-learn's scores are the second one's.
-        sign = -1.0 if n_classes == 2 else 1.0
-        self.dual_coef_ = sign * np.ascontiguousarray(weights[:, rows])
-        self.intercept_ = sign * (0.0 - np.array([each.rho for each in solved]))
-        self.n_iter_ = np.array([each.n_iter for each in solved])
-        self.shape_fit_ = X.shape
+        coefficients = np.ascontiguousarray(weights[:, rows])
+        intercepts = 0.0 - np.array([each.rho for each in solved])
+        n_iter = np.array([each.n_iter for each in solved], dtype=np.int32)
+        # What training does not change, of an image of each class.
+        super().fit(X[[part[0] for part in of_class]], classes)
+        self.__dict__.update(
+            support_=rows.astype(np.int32),
+            support_vectors_=np.ascontiguousarray(X[rows]),
+            shape_fit_=X.shape,
+            # Of two classes, scikit-learn's scores are the second one's.
+            dual_coef_=-coefficients if len(classes) == 2 else coefficients,
+            intercept_=-intercepts if len(classes) == 2 else intercepts.copy(),
+            n_iter_=n_iter,
+            _n_support=np.array([np.isin(rows, part).sum() for part in of_class], dtype=np.int32),
+            _dual_coef_=coefficients,
+            _intercept_=intercepts,
+            _num_iter=n_iter,
+            _gamma=gamma,
+        )
         return self
 
     def to_sklearn(self) -> SVC:
         """The fitted model as scikit-learn's own, which loads without this module."""
-        vectors, is_binary = self.support_vectors_.astype(float), len(self.classes_) == 2
-        svc = SVC(C=self.C, gamma=self.gamma)
-        # All that training does not change, of an image of each class.
-        svc.fit(vectors[np.cumsum(self.n_support_) - 1], self.classes_)
-        svc.support_, svc._n_support, svc._num_iter = (
-            of.astype(np.int32) for of in (self.support_, self.n_support_, self.n_iter_)
-        )
-        svc.support_vectors_, svc.n_iter_, svc.shape_fit_ = vectors, svc._num_iter, self.shape_fit_
-        svc._gamma, svc.dual_coef_, svc.intercept_ = self.gamma_, self.dual_coef_, self.intercept_
-        svc._dual_coef_ = -self.dual_coef_ if is_binary else self.dual_coef_
-        svc._intercept_ = -self.intercept_ if is_binary else self.intercept_.copy()
-        return svc
+        model = SVC(C=self.C, gamma=self.gamma)
+        vars(model).update(vars(self), support_vectors_=self.support_vectors_.astype(float))
+        return model
 
     def fit(self, X: NDArray, y: ArrayLike) -> "OneVsOneSVC":
         """Fit on ``X`` (n, n_pixels) and ``y`` (n,), one pair of classes after another."""
         return self.join([solve(X) for solve in self.problems(X, np.asarray(y))])
 
-    def pairs(self, X: NDArray) -> NDArray[np.float64]:
+    def _decision_function(self, X: NDArray) -> NDArray[np.float64]:
         """For each pair of classes, (n, n_pairs): above 0 for the first one, else for the second.
 
-        Of two classes, it is above 0 for the second one. Each is a sum in the order of the support
-        vectors, on any machine.
+        Of two classes, (n,), above 0 for the second one. Each is a sum in the order of the support
+        vectors, on any machine. :class:`~sklearn.svm.SVC` makes scores of them.
         """
         n_classes = len(self.classes_)
         pair = np.zeros((n_classes, n_classes), dtype=np.intp)
         pair[np.triu_indices(n_classes, 1)] = np.arange(len(self.intercept_))
-        others = [np.delete(row, k) for k, row in enumerate(pair + pair.T)]
-        places = np.repeat(others, self.n_support_, axis=0)
+        of_others = [np.delete(row, k) for k, row in enumerate(pair + pair.T)]
+        places = np.repeat(of_others, self.n_support_, axis=0)
         squares, weights = sums_of_squares(self.support_vectors_), self.dual_coef_.T.copy()
 
-        def decide(images: NDArray) -> NDArray[np.float64]:
-            images = whole(images)
-            sums = np.zeros((len(self.intercept_), len(images)))
-            add_rows(
-                self.support_vectors_,
-                squares,
-                weights,
-                places,
-                images.T.copy(),
-                sums_of_squares(images),
-                self.gamma_,
-                np.empty(len(images)),
-                sums,
-            )
+        def decide(part: NDArray) -> NDArray[np.float64]:
+            part = whole(part)
+            others = Images(part.T.copy(), sums_of_squares(part), self._gamma)
+            sums = np.zeros((len(self.intercept_), len(part)))
+            kernel = np.empty(len(part))
+            add_rows(self.support_vectors_, squares, weights, places, others, kernel, sums)
             return sums.T + self.intercept_
 
         tasks = (delayed(decide)(X[rows]) for rows in gen_batches(len(X), BATCH_SIZE))
-        return np.concatenate(Parallel(n_jobs=-1, prefer="threads")(tasks))
-
-    def decision_function(self, X: NDArray) -> NDArray[np.float64]:
-        """The scores of ``X``: (n,) for two classes (of the second one), else (n, n_classes).
-
-        The score of one of many classes is its number of votes, and a part below 1/3 that says how
-        clear they are.
-        """
-        decisions = self.pairs(X)
-        if len(self.classes_) == 2:
-            return decisions[:, 0]
-        return _ovr_decision_function(decisions < 0, -decisions, len(self.classes_))
+        decisions = np.concatenate(Parallel(n_jobs=-1, prefer="threads")(tasks))
+        return decisions if n_classes > 2 else decisions[:, 0]
 
     def predict(self, X: NDArray) -> NDArray:
         """The class with the most votes, (n,); of several, the first."""
-        decisions, n_classes = self.pairs(X), len(self.classes_)
+        decisions, n_classes = self._decision_function(X), len(self.classes_)
         if n_classes == 2:
-            return self.classes_[(decisions[:, 0] >= 0).astype(int)]
+            return self.classes_[(decisions >= 0).astype(int)]
         votes = _ovr_decision_function(decisions <= 0, np.zeros_like(decisions), n_classes)
         return self.classes_[votes.argmax(axis=1)]
 
@@ -732,14 +653,14 @@ class OneVsRestSVC(OneVsRestClassifier):
         """This model, fitted: of the solutions of its ``problems``, in their order."""
         for each, solution in zip(self.estimators_, solved, strict=True):
             each.join([solution])
+        self.n_features_in_ = self.estimators_[0].n_features_in_
         return self
 
     def to_sklearn(self) -> OneVsRestClassifier:
         """The fitted model as scikit-learn's own, which loads without this module."""
+        estimators = [each.to_sklearn() for each in self.estimators_]
         model = OneVsRestClassifier(SVC(C=self.estimator.C, gamma=self.estimator.gamma))
-        model.label_binarizer_, model.classes_ = self.label_binarizer_, self.classes_
-        model.estimators_ = [each.to_sklearn() for each in self.estimators_]
-        model.n_features_in_ = model.estimators_[0].n_features_in_
+        vars(model).update(vars(self), estimator=model.estimator, estimators_=estimators)
         return model
 
     def fit(self, X: NDArray, y: ArrayLike) -> "OneVsRestSVC":

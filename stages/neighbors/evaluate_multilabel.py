@@ -10,27 +10,13 @@ from sklearn.model_selection import KFold
 from stages.common.arrays import load_group, load_set
 from stages.common.folds import fold_numbers
 from stages.common.params import read
-from stages.neighbors.knn import outside_folds, vote
+from stages.neighbors.knn import outside_folds
 from stages.output.tables import Metrics, write_metrics
 
 
 def multilabels(y: NDArray[np.uint8], large_from: int) -> NDArray[np.bool_]:
     """Whether each digit is large (at least ``large_from``), and whether it is odd: (n, 2)."""
     return np.column_stack([y >= large_from, y % 2 == 1])
-
-
-def predictions(
-    neighbors: dict[str, NDArray], y: NDArray[np.bool_], n_neighbors: int
-) -> NDArray[np.bool_]:
-    """Both labels of each query, (n, 2), by votes of its nearest images; of as many, no.
-
-    Args:
-        neighbors: ``indices`` and ``squared_distances`` (n, k) of the queries' neighbours.
-        y: (m, 2), the labels of the images that they index.
-        n_neighbors: How many vote, at most k.
-    """
-    votes = [vote(neighbors, of.astype(np.uint8), n_neighbors, "uniform") for of in y.T]
-    return np.column_stack(votes) == 1
 
 
 def out_of_fold_predictions(
@@ -40,7 +26,7 @@ def out_of_fold_predictions(
     n_neighbors: int,
     n_folds: int,
 ) -> NDArray[np.bool_]:
-    """Both labels of each image by its nearest images outside of its fold: (n, 2).
+    """Both labels of each image by most of its nearest images outside of its fold: (n, 2).
 
     Args:
         neighbors: ``indices`` and ``squared_distances`` (n, k), of each image among all.
@@ -51,7 +37,8 @@ def out_of_fold_predictions(
             stratified.
     """
     folds = fold_numbers(KFold(n_folds), y)
-    return predictions(outside_folds(neighbors, images, folds, n_neighbors), y, n_neighbors)
+    voters = outside_folds(neighbors, images, folds, n_neighbors)["indices"]
+    return y[voters].mean(axis=1) > 0.5
 
 
 def multilabel_metrics(
@@ -78,12 +65,10 @@ def multilabel_metrics(
 
 def main(params: Path, train: Path, neighbors: Path, metrics: Path) -> None:
     """Cross-validate both labels over the neighbours."""
-    section = read(params, "multilabel")
-    n_neighbors = section["n_neighbors"]
+    section, found = read(params, "multilabel"), load_group(neighbors)
     images, labels = load_set(train)
-    y = multilabels(labels, section["large_from"])
-    found = load_group(neighbors)
-    out_of_fold = out_of_fold_predictions(found, images, y, n_neighbors, section["n_folds"])
-    of_first = {name: values[:1] for name, values in found.items()}
-    first = predictions(of_first, y, n_neighbors)[0]
+    y, k = multilabels(labels, section["large_from"]), section["n_neighbors"]
+    out_of_fold = out_of_fold_predictions(found, images, y, k, section["n_folds"])
+    # The first digit is its own nearest neighbour.
+    first = y[found["indices"][0, :k]].mean(axis=0) > 0.5
     write_metrics(metrics, multilabel_metrics(first, y, out_of_fold))

@@ -51,41 +51,35 @@ def nearest(
     # A pixel that is blank in all makes no difference.
     pixels, middle = np.flatnonzero(brightest), int(brightest.max()) // 2 + 1
     mutual = queries is images
-    groups, blocks = _slices(len(queries), PER_TASK), _slices(len(images), PER_TASK)
-    parts = [np.asarray(queries[rows]) for rows in groups]
-    # By the index of a group's first query. Never written into: another thread reads it.
-    neighbors = {rows.start: np.full((rows.stop - rows.start, k), NO_NEIGHBOR) for rows in groups}
+    groups, blocks = (
+        [np.asarray(of[part]) for part in _slices(len(of), PER_TASK)] for of in (queries, images)
+    )
+    # The same arrays: a cluster gets each of them once.
+    blocks = groups if mutual else blocks
+    n = len(groups)
+    pairs = [(i, j) for j in range(len(blocks)) for i in reversed(range(j + 1 if mutual else n))]
+    # Never written into: another thread reads it.
+    neighbors = [np.full((len(group), k), NO_NEIGHBOR) for group in groups]
 
     def tasks() -> Iterator[Any]:
-        for i, block in enumerate(blocks):
-            # One array for all tasks of a block: a cluster gets it once, and keeps it as long.
-            candidates = parts[i] if mutual else np.asarray(images[block])
-            for j in reversed(range(i + 1 if mutual else len(groups))):
-                start, first = groups[j].start, block.start
-                limits = {
-                    of: neighbors[of].max(axis=1) for of in ((start, first) if mutual else (start,))
-                }
-                search = partial(_search, start, first, mutual, pixels, middle, k, limits)
-                yield delayed(search)(parts[j], candidates)
+        for i, j in pairs:
+            limits = {of: neighbors[of].max(axis=1) for of in ({i, j} if mutual else {i})}
+            search = partial(_search, i, j, mutual, pixels, middle, k, limits)
+            yield delayed(search)(groups[i], blocks[j])
 
-    total = len(blocks) * (len(blocks) + 1) // 2 if mutual else len(blocks) * len(groups)
-    with joblib_progress(total, label):
+    with joblib_progress(len(pairs), label):
         parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator_unordered")
         for found in parallel(tasks()):
             for of, nearer in found.items():
                 neighbors[of] = _least(neighbors[of], nearer)
-    least = np.sort(np.concatenate(list(neighbors.values())), axis=1)
+    least = np.sort(np.concatenate(neighbors), axis=1)
     indices = least & (2**INDEX_BITS - 1)
     return indices.astype(np.int32), (least >> INDEX_BITS).astype(np.int32)
 
 
-def _slices(n: int, at_once: int) -> list[slice]:
-    return [slice(start, min(start + at_once, n)) for start in range(0, n, at_once)]
-
-
 def _search(
-    start: int,
-    first: int,
+    i: int,
+    j: int,
     mutual: bool,
     pixels: NDArray[np.intp],
     middle: int,
@@ -94,19 +88,11 @@ def _search(
     queries: NDArray,
     images: NDArray,
 ) -> dict[int, NDArray[np.int64]]:
-    """Neighbours of a group of queries in a block of images; if ``mutual``, also the other way.
+    """Neighbours of group ``i`` of queries in block ``j`` of images, each of ``k``.
 
-    Args:
-        start: The index of the first query.
-        first: The index of the first image.
-        mutual: Whether both are of one set. No image then comes before the first query.
-        pixels: Those to compare.
-        middle: What to subtract from them.
-        k: How many neighbours of each.
-        limits: (n,), the farthest neighbour known of each query, by ``start``; if ``mutual``, also
-            of each image, by ``first``.
-        queries: (n, 28, 28).
-        images: (m, 28, 28).
+    If ``mutual``, both are of one set, and no block comes before the group: then the neighbours of
+    the block's images in the group are found, too. ``limits`` are the farthest neighbours known:
+    (n,) of each query by ``i``, and then (m,) of each image by ``j``.
 
     Returns:
         For each of ``limits``, all neighbours that are nearer and may be among the nearest: (n, up
@@ -119,21 +105,25 @@ def _search(
         # Twice a number is as exact as the number.
         centred *= -2
         for part in _slices(len(images), PER_PRODUCT):
-            query, image = start + rows.start, first + part.start
+            query, image = i * PER_TASK + rows.start, j * PER_TASK + part.start
             # Of two images in one set, the distance is found once.
             if mutual and image < query:
                 continue
             squared = np.add.outer(own_squares, squares[part])
             for terms in _slices(len(pixels), EXACT // middle**2):
                 squared += (centred[:, terms] @ base[part, terms].T).astype(np.int32)
-            found[start][rows] = _nearer(found[start][rows], squared, image)
+            found[i][rows] = _nearer(found[i][rows], squared, image)
             if mutual and image > query:
                 turned = np.ascontiguousarray(squared.T)
-                found[first][part] = _nearer(found[first][part], turned, query)
+                found[j][part] = _nearer(found[j][part], turned, query)
     for of, limit in limits.items():
         found[of].sort(axis=1)
         found[of] = found[of][:, : (found[of] < limit[:, None]).sum(axis=1).max()]
     return found
+
+
+def _slices(n: int, at_once: int) -> list[slice]:
+    return [slice(start, min(start + at_once, n)) for start in range(0, n, at_once)]
 
 
 def _centred(
@@ -152,15 +142,9 @@ def _least(neighbors: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.
 def _nearer(
     neighbors: NDArray[np.int64], squared: NDArray[np.int32], first: int
 ) -> NDArray[np.int64]:
-    """The nearest of those known, and of more images.
+    """The nearest of those known and of more images, which start with ``first``: (n, k), unsorted.
 
-    Args:
-        neighbors: (n, k), in no order.
-        squared: (n, m), the squared distances of m more images.
-        first: The index of the first of them.
-
-    Returns:
-        (n, k), in no order.
+    Of the others, ``squared`` has the squared distances, (n, m).
     """
     k = neighbors.shape[1]
     farthest = (neighbors.max(axis=1) >> INDEX_BITS).astype(np.int32)

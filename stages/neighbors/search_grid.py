@@ -13,7 +13,7 @@ from stages.common.arrays import load_group, load_set, save_group
 from stages.common.folds import fold_numbers
 from stages.common.params import read
 from stages.neighbors.knn import outside_folds, vote
-from stages.output.tables import Metrics, write_csv, write_metrics
+from stages.output.tables import write_csv, write_metrics
 
 
 def search_grid(
@@ -47,25 +47,19 @@ def search_grid(
     }
 
 
-def grid_metrics(results: dict[str, NDArray]) -> Metrics:
+def grid_metrics(results: dict[str, NDArray]) -> dict[str, dict[str, Any]]:
     """The best candidate, the first of equals, and every candidate's mean accuracy.
 
     As ``best``, and ``{weights}.n_neighbors_{n}``.
     """
-    best = int(results["mean"].argmax())
-    means: dict[str, dict[str, float]] = {}
+    best = results["mean"].argmax()
+    names = {"n_neighbors": "n_neighbors", "weights": "weights", "accuracy": "mean"}
+    found = {"best": {name: results[of][best].item() for name, of in names.items()}}
     for weights, n_neighbors, mean in zip(
         results["weights"], results["n_neighbors"], results["mean"], strict=True
     ):
-        means.setdefault(str(weights), {})[f"n_neighbors_{n_neighbors}"] = mean
-    return {
-        "best": {
-            "n_neighbors": results["n_neighbors"][best],
-            "weights": results["weights"][best],
-            "accuracy": results["mean"][best],
-        },
-        **means,
-    }
+        found.setdefault(str(weights), {})[f"n_neighbors_{n_neighbors}"] = mean
+    return found
 
 
 def main(
@@ -93,18 +87,16 @@ def main(
     found = load_group(neighbors / "train_in_train.npz")
     outside = outside_folds(found, images, folds, max(grid["n_neighbors"]))
     results = search_grid(outside, y, folds, grid["n_neighbors"], grid["weights"])
-    measured: Any = grid_metrics(results)
+    measured = grid_metrics(results)
     write_metrics(metrics, measured)
     write_csv(curve, results)
-    n_neighbors, weights = (measured["best"][name] for name in ("n_neighbors", "weights"))
+    best = {name: measured["best"][name] for name in ("n_neighbors", "weights")}
     for name, folder in (("knn", train), ("knn_augmented", augmented)):
         images, y = load_set(folder)
         found = load_group(neighbors / f"test_in_{folder.name}.npz")
+        facts = best | {"n_train": len(y), "n_pixels": images[0].size}
         save_group(
             models / name / "predictions.npz",
-            predictions=vote(found, y, n_neighbors, weights),
-            n_neighbors=np.array(n_neighbors),
-            weights=np.array(weights),
-            n_train=np.array(len(y)),
-            n_pixels=np.array(images[0].size),
+            predictions=vote(found, y, **best),
+            **{fact: np.array(value) for fact, value in facts.items()},
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 # NumPy's scalars are as welcome as Python's.
 Metrics: TypeAlias = Mapping[str, "bool | float | str | np.generic | Metrics"]
@@ -17,24 +17,16 @@ DECIMALS = 10
 SIGNIFICANT_DIGITS = 6
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if hasattr(value, "item"):
-        value = value.item()
-    return round(value, DECIMALS) if isinstance(value, float) else value
-
-
 def write_metrics(path: Path, metrics: Metrics) -> None:
     """Write metrics as JSON, numbers rounded to 10 decimals.
 
     Raises:
         ValueError: A number is infinite or not a number.
     """
+    exact = json.dumps(metrics, allow_nan=False, default=lambda scalar: scalar.item())
+    rounded = json.loads(exact, parse_float=lambda digits: round(float(digits), DECIMALS))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps(_rounded(metrics), indent=2, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    path.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
 
 
 def write_csv(
@@ -65,20 +57,3 @@ def write_csv(
             ]
             for row in rows
         )
-
-
-def downsample(x: NDArray, y: NDArray, at_most: int = 1000) -> NDArray[np.intp]:
-    """Which points to keep of a curve: evenly spread along its length, both ends included.
-
-    Args:
-        x: (n,).
-        y: (n,), on the scale of ``x``.
-        at_most: How many points.
-
-    Returns:
-        Indices, (at most ``at_most``,), increasing.
-    """
-    steps = np.abs(np.diff(x)) + np.abs(np.diff(y))
-    length = np.concatenate([[0.0], np.cumsum(steps)])
-    wanted = np.linspace(0.0, length[-1], at_most - 1)
-    return np.unique(np.append(np.searchsorted(length, wanted), len(x) - 1).clip(max=len(x) - 1))

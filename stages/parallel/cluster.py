@@ -4,16 +4,16 @@ Only imported where there is a cluster: ``distributed`` is an extra, and takes t
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any
+from warnings import catch_warnings
 
-import cloudpickle
 import dask
-from distributed import Client, Future, get_worker
+from distributed import Client, Future
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker, NoWorkerError
 from joblib import parallel_config, wrap_non_picklable_objects
@@ -24,26 +24,14 @@ from toolz import identity
 import stages
 from stages.common.errors import UserError
 
-SECONDS_TO_CONNECT = 10
-SECONDS_WITHOUT_WORKERS = 60
+SECONDS_TO_CONNECT, SECONDS_WITHOUT_WORKERS = 10, 60
 
 
-def versions(modules: Iterable[str]) -> dict[str, str]:
-    """The version of each module that Python has loaded, which may be older than the installed."""
-    return {module: import_module(module).__version__ for module in modules}
-
-
-def solve(expected: Mapping[str, str], pickled: bytes, *args: Any, **kwargs: Any) -> Any:
-    """Run on a worker: call a pickled function, in one thread, with the libraries expected."""
-    try:
-        found = versions(expected)
-    except ImportError as error:
-        raise UserError(f"worker {get_worker().address}: {error}") from None
-    if others := dict(found.items() - expected.items()):
-        raise UserError(f"worker {get_worker().address} has {others}, and this stage {expected}")
+def solve(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run on a worker: call a function in one thread."""
     # joblib would send what the function has solved in parallel to the cluster, too.
     with parallel_config("sequential"), threadpool_limits(1):
-        return cloudpickle.loads(pickled)(*args, **kwargs)
+        return function(*args, **kwargs)
 
 
 class Cluster(Client):
@@ -55,11 +43,7 @@ class Cluster(Client):
 
 
 class Workers(DaskDistributedBackend):
-    """joblib's backend, with code by value, the libraries expected, and errors that end the run."""
-
-    def __init__(self, client: Cluster, expected: Mapping[str, str]) -> None:
-        super().__init__(client=client, wait_for_workers_timeout=SECONDS_WITHOUT_WORKERS)
-        self.expected = expected
+    """joblib's backend, with code by value, and with errors that end the run."""
 
     def effective_n_jobs(self, n_jobs: int) -> int:
         """Cores of the cluster; two, if there is one, whose tasks joblib would solve here."""
@@ -67,11 +51,7 @@ class Workers(DaskDistributedBackend):
 
     def submit(self, func: Any, callback: Callable[[Any], None]) -> Any:
         """Send joblib's batch of tasks; call back with the result, or with what prevents one."""
-        func.items = [
-            # Pickled twice: it is loaded only where the libraries are the expected ones.
-            (wrap_non_picklable_objects(partial(solve, self.expected, cloudpickle.dumps(f))), *rest)
-            for f, *rest in func.items
-        ]
+        func.items = [(wrap_non_picklable_objects(partial(solve, f)), *of) for f, *of in func.items]
         future = super().submit(func, callback)
         # joblib calls back with results only, and would wait for ever.
         future.add_done_callback(
@@ -81,12 +61,22 @@ class Workers(DaskDistributedBackend):
 
 
 @contextmanager
-def workers(address: str, imported: Iterable[str]) -> Iterator[None]:
+def told_in_a_line(address: str, *errors: type[Exception]) -> Iterator[None]:
+    """Have such errors end the stage; a warning of versions that differ is a table."""
+    try:
+        yield
+    except errors as error:
+        words = (word for word in str(error).split() if word.strip("+-|"))
+        raise UserError(f"the cluster at {address}: {' '.join(words)}") from None
+
+
+@contextmanager
+def workers(address: str, libraries: list[str]) -> Iterator[None]:
     """Have joblib solve what it is given meanwhile on the workers of a Dask cluster.
 
     Args:
         address: The scheduler's, such as ``tcp://127.0.0.1:8786``.
-        imported: The modules whose versions must be the same on the workers.
+        libraries: Those whose versions must be the same on the workers.
 
     Raises:
         UserError: The scheduler is not there or goes away; there are no workers for a minute; one
@@ -96,17 +86,11 @@ def workers(address: str, imported: Iterable[str]) -> Iterator[None]:
     for module in {"cloudpickle", "numba.cloudpickle"} & sys.modules.keys():
         import_module(module).register_pickle_by_value(stages)
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
-    try:
-        client = Cluster(address, timeout=SECONDS_TO_CONNECT)
     # TypeError: a TLS address without certificates.
-    except (OSError, TypeError, ValueError) as error:
-        raise UserError(f"DASK_SCHEDULER_ADDRESS is {address}: {error}") from None
-    # Another Python has other bytecode.
-    info: Any = client.get_versions()
-    pythons = {at: part["host"]["python"] for at, part in info["workers"].items()}
-    for at, python in {"scheduler": info["scheduler"]["host"]["python"], **pythons}.items():
-        if python.split(".")[:2] != [*map(str, sys.version_info[:2])]:
-            raise UserError(f"{at} has Python {python}: it must be that of this stage")
+    refused = OSError, TypeError, ValueError, Warning
+    with told_in_a_line(address, *refused), catch_warnings(action="error"):
+        client = Cluster(address, timeout=SECONDS_TO_CONNECT)
+        client.get_versions(check=True, packages=libraries)
     # By itself, Dask waits for workers for ever. A lambda is sent by value.
     client.run_on_scheduler(
         lambda seconds, dask_scheduler: setattr(
@@ -114,9 +98,12 @@ def workers(address: str, imported: Iterable[str]) -> Iterator[None]:
         ),
         SECONDS_WITHOUT_WORKERS,
     )
-    try:
-        with parallel_config(Workers(client, versions(imported))):
+    backend = Workers(client=client, wait_for_workers_timeout=SECONDS_WITHOUT_WORKERS)
+    lost = CancelledError, CommClosedError, KilledWorker, NoWorkerError, TimeoutError, Warning
+    with told_in_a_line(address, *lost):
+        with parallel_config(backend):
             yield
-    except (CancelledError, CommClosedError, KilledWorker, NoWorkerError, TimeoutError) as error:
-        raise UserError(f"the cluster at {address}: {' '.join(str(error).split())}") from None
+        # Workers may have come meanwhile.
+        with catch_warnings(action="error"):
+            client.get_versions(check=True, packages=libraries)
     client.close()

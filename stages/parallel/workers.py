@@ -2,17 +2,16 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib import import_module
+from typing import Any
 
 from joblib import parallel_config
 
 from stages.common.guard import LIBRARY_OF
 
 
-@contextmanager
-def workers() -> Iterator[None]:
+def workers() -> AbstractContextManager[Any]:
     """Have joblib solve what it is given meanwhile in threads.
 
     With ``DASK_SCHEDULER_ADDRESS`` in the environment, on the workers of that Dask cluster: see
@@ -22,10 +21,7 @@ def workers() -> Iterator[None]:
         UserError: The cluster is not there, goes away, or would compute with other libraries.
     """
     if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
-        imported = sorted(LIBRARY_OF.keys() & sys.modules.keys())
+        libraries = [LIBRARY_OF[module] for module in LIBRARY_OF.keys() & sys.modules.keys()]
         # It takes half a second to import, brings libraries of its own, and is an extra.
-        with import_module("stages.parallel.cluster").workers(address, imported):
-            yield
-    else:
-        with parallel_config("threading"):
-            yield
+        return import_module("stages.parallel.cluster").workers(address, libraries)
+    return parallel_config("threading")

@@ -29,23 +29,21 @@ class Row:
     """If it has moved with scikit-learn since: the ``reason``, and what it is ``now``."""
 
 
-@dataclass
-class Results:
-    """What a run has measured."""
+def find(results: dict[str, Any], file: str, keys: Sequence[str]) -> list[Value | None]:
+    """One value a key of a JSON file, ``None`` where there is none; all numbers of a CSV's column.
 
-    metrics: dict[str, Any]
-    """The JSON files, nested by the names of folders and files."""
-    plots: dict[str, list[list[str]]]
-    """The lines of each CSV, its header first."""
-
-    def find(self, file: str, keys: Sequence[str]) -> list[Value | None]:
-        """One value a key of a JSON file, ``None`` where there is none; all numbers of a CSV's."""
-        name, _, kind = file.rpartition(".")
-        if kind == "csv":
-            header, *lines = self.plots[name]
-            return [float(line[header.index(key)]) for key in keys for line in lines]
-        of_file = value(self.metrics, name.replace("/", "."))
-        return [value(of_file, key) for key in keys]
+    Args:
+        results: What this run has measured, nested by the names of folders and files; of a CSV
+            file its lines, the header first.
+        file: The file's path.
+        keys: Dotted keys of the JSON, or columns of the CSV.
+    """
+    name, _, kind = file.rpartition(".")
+    found = value(results, name.replace("/", "."))
+    if kind == "csv":
+        header, *lines = found
+        return [float(line[header.index(key)]) for key in keys for line in lines]
+    return [value(found, key) for key in keys]
 
 
 def agree(ours: list[Value | None], theirs: Sequence[Value], decimals: int) -> bool:
@@ -55,7 +53,7 @@ def agree(ours: list[Value | None], theirs: Sequence[Value], decimals: int) -> b
     )
 
 
-def verdict(row: Row, ours: list[Value | None], results: Results) -> str:
+def verdict(row: Row, ours: list[Value | None], results: dict[str, Any]) -> str:
     """``same``, ``drift: reason`` or ``differs``."""
     if row.notebook is not None and agree(ours, row.notebook, row.decimals):
         return "same"
@@ -63,7 +61,7 @@ def verdict(row: Row, ours: list[Value | None], results: Results) -> str:
         return f"drift: {row.drift['reason']}"
     floor = row.above
     if isinstance(floor, dict):
-        (floor,) = results.find(floor["file"], [floor["key"]])
+        (floor,) = find(results, floor["file"], [floor["key"]])
     is_above = floor is not None and all(a is not None and a > floor for a in ours)
     return "same" if is_above else "differs"
 
@@ -81,7 +79,7 @@ def changed(notebook: dict[str, Any], params: dict[str, Any], prefix: str = "") 
 
 
 def compare(
-    notebook: dict[str, Any], params: dict[str, Any], results: Results
+    notebook: dict[str, Any], params: dict[str, Any], results: dict[str, Any]
 ) -> Iterator[tuple[str, ...]]:
     """Yield the ``COLUMNS`` of each figure.
 
@@ -90,12 +88,12 @@ def compare(
     Args:
         notebook: The ``figures`` of the notebook, and the ``params`` that it has them for.
         params: This run's.
-        results: This run's.
+        results: What this run has measured, as :func:`find` takes it.
     """
     edited = changed(notebook["params"], params)
-    is_mnist = value(results.metrics, "data.is_mnist")
+    is_mnist = value(results, "data.is_mnist")
     for row in (Row(**values) for values in notebook["figures"]):
-        ours = results.find(row.file, row.keys)
+        ours = find(results, row.file, row.keys)
         # Of other data, a figure could be the same only by chance.
         status = verdict(row, ours, results) if is_mnist else "not the notebook's data"
         if status == "differs" and edited:

@@ -12,10 +12,9 @@ from stages.common.errors import UserError
 from stages.common.guard import LIBRARIES
 from stages.common.params import read
 from stages.output.tables import write_metrics
-from stages.report.compare_notebook import COLUMNS, Results, compare
+from stages.report.compare_notebook import COLUMNS, compare
 from stages.report.made_of import digest_of_code, digest_of_values
-from stages.report.model_card import card
-from stages.report.render import picture, render
+from stages.report.render import environment, picture, render
 from stages.report.results import summarise, table, tree
 
 # Letters that the SVM on strokes may take of a page that can be mailed.
@@ -55,66 +54,68 @@ def svm(path: Path) -> dict[str, Any]:
     }
 
 
+def model_card(template: Path, models: list[Path], **values: Any) -> str:
+    """The card of the saved ``models``, in Markdown.
+
+    Args:
+        template: The folder of its Jinja template.
+        models: The folder of each.
+        values: What else the template shows.
+    """
+    templates = environment([template], autoescape=False)
+    sha256 = {
+        f"{folder.as_posix()}/model.skops": (folder / "model.sha256").read_text(encoding="utf-8")
+        for folder in models
+    }
+    versions = {library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")}
+    return templates.get_template(f"{template.name}.md.jinja").render(
+        sha256=sha256, versions=versions, **values
+    )
+
+
 def main(
     values: Path,
-    code: list[Path],
     classes: Path,
     metrics: Path,
-    plots: Path,
-    pictures: Path,
-    figures: Path,
-    summary_figures: Path,
+    models: list[Path],
+    code: Path,
     charts: Path,
-    linear_digits: Path,
-    linear_detector: Path,
-    strokes: Path,
-    saved: list[Path],
-    pages: Path,
     vega: Path,
-    notebook: Path,
-    summary: Path,
-    page: Path,
-    model_card: Path,
+    reports: Path,
 ) -> None:
     """Write the notebook's figures beside this run's, the summary, the page and the model card.
 
     Args:
         values: The parameters, as check_params writes them.
-        code: The folders of all code, of which the page has the digest.
         classes: The names of the classes.
         metrics: The folder of all that is measured.
-        plots: That of the CSV that the charts draw.
-        pictures: That of the PNG.
-        figures: The notebook's figures.
-        summary_figures: The keys of those that runs are compared by.
+        models: The folders of the saved models.
+        code: The folder of all code. ``report`` in it has the figures to show, and the templates.
         charts: The folder of the Vega-Lite templates.
-        linear_digits: The folder of the linear model of all classes.
-        linear_detector: That of the linear detector.
-        strokes: That of the SVM on strokes.
-        saved: Those of the models that the card is about.
-        pages: The folder of the templates.
         vega: Vega's JavaScript.
-        notebook: The CSV file to write, the notebook's figures beside this run's.
-        summary: The JSON file to write.
-        page: The HTML file to write.
-        model_card: The Markdown file to write.
+        reports: The folder of the plots and pictures, into which the four files are written.
 
     Raises:
         UserError: A figure differs although data and parameters are the notebook's.
     """
+    figures, pages = code / "report", code / "report" / "pages"
     params, known = (json.loads(path.read_text(encoding="utf-8")) for path in (values, classes))
-    results = Results(
-        tree(metrics), {path.stem: table(path) for path in sorted(plots.glob("[!.]*.csv"))}
-    )
-    rows = list(compare(read(figures, ""), params, results))
-    with notebook.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
-    write_metrics(summary, summarise(read(summary_figures, ""), results.metrics))
+    plots = {path.stem: table(path) for path in sorted((reports / "plots").glob("[!.]*.csv"))}
+    pictures = sorted((reports / "pictures").glob("[!.]*.png"))
+    measured = tree(metrics)
     shown = {
         "params": params,
-        "made_of": {"code": digest_of_code(code), "params": digest_of_values(params)},
-        "metrics": results.metrics,
+        "made_of": {"code": digest_of_code([code, charts]), "params": digest_of_values(params)},
+        "metrics": measured,
+        "plots": plots,
     }
+    rows = list(compare(read(figures / "notebook.yaml", ""), params, measured | {"plots": plots}))
+    notebook = reports / "notebook.csv"
+    with notebook.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    summary = summarise(read(figures / "summary.yaml", ""), measured)
+    write_metrics(reports / "metrics" / "summary.json", summary)
+    saved = {f"{path.parent.name}/{path.name}": path for path in models}
     html = render(
         pages / "shared",
         pages / "report",
@@ -123,17 +124,12 @@ def main(
         classes=known,
         notebook=[dict(zip(COLUMNS, row, strict=True)) for row in rows],
         charts=tree(charts),
-        plots=results.plots,
-        pictures={path.stem: picture(path) for path in sorted(pictures.glob("[!.]*.png"))},
-        linear={"digits": linear(linear_digits), "detector": linear(linear_detector)},
-        svm=svm(strokes),
+        pictures={path.stem: picture(path) for path in pictures},
+        linear={"digits": linear(saved["digits/sgd"]), "detector": linear(saved["binary/sgd"])},
+        svm=svm(saved["digits/strokes"]),
     )
-    page.write_text(html, encoding="utf-8")
-    versions = {library: read(LIBRARIES, library) for library in ("scikit-learn", "skops")}
-    models = {f"{path.parent.name}_{path.name}": path / "model.skops" for path in saved}
-    markdown = card(
-        pages / "model_card", known["names"], results.plots, models, versions=versions, **shown
-    )
-    model_card.write_text(markdown, encoding="utf-8")
+    (reports / "index.html").write_text(html, encoding="utf-8")
+    card = model_card(pages / "model_card", models, classes=known["names"], **shown)
+    (reports / "model_card.md").write_text(card, encoding="utf-8")
     if differing := [f"{row[0]} {row[1]}" for row in rows if row[-1] == "differs"]:
         raise UserError(f"{notebook}: differs from the notebook: {'; '.join(differing)}")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 # The kernel is rounded to 2**-20, a coefficient to 2**-12: sums of their products are exact.
 KERNEL, COEFFICIENT = 2.0**20, 2.0**12
-# Images that are ranked at once, and that a second opinion is asked for.
-BATCH_SIZE, QUERIES = 250, 10
+# Images that are ranked at once.
+BATCH_SIZE = 250
 
 
 class Images(NamedTuple):
@@ -172,15 +172,15 @@ def _squared(queries: NDArray[np.uint16], candidates: NDArray[np.uint16]) -> NDA
 
 
 def deformed(
-    queries: NDArray[np.int32], others: NDArray[np.int32], max_displacement: int
+    query: NDArray[np.int32], others: NDArray[np.int32], max_displacement: int
 ) -> NDArray[np.int64]:
-    """The distance of each query to its other, when a pixel may move, and its neighbours with it.
+    """The distance of a query to each other, when a pixel may move, and its neighbours with it.
 
     The image distortion model with local context of Keysers, Deselaers, Gollan and Ney, Deformation
     models for image recognition, PAMI 29 (2007), section 3.4.
 
     Args:
-        queries: (n, 2, side, side), gradients.
+        query: (1, 2, side, side), gradients.
         others: (n, 2, side, side).
         max_displacement: By how many pixels each may move, at most, to each side.
     """
@@ -191,7 +191,7 @@ def deformed(
     least = np.full((n, side, side), np.iinfo(np.int32).max, dtype=np.int32)
     for down in range(2 * max_displacement + 1):
         for right in range(2 * max_displacement + 1):
-            difference = queries - padded[:, :, down : down + side, right : right + side]
+            difference = query - padded[:, :, down : down + side, right : right + side]
             difference *= difference
             np.add(difference[:, 0], difference[:, 1], out=framed[:, 1:-1, 1:-1])
             rows = framed[:, :-2] + framed[:, 1:-1] + framed[:, 2:]
@@ -240,25 +240,16 @@ def class_distances(
             ``max_displacement``.
     """
 
-    def least(pixels: NDArray, sizes: list[int], others: NDArray) -> NDArray[np.int64]:
-        query, other = (gradients(images, normalising(images)) for images in (pixels, others))
-        query = np.repeat(query, sizes, axis=0)
-        distances = deformed(query, other, int(values["max_displacement"]))
-        return np.minimum.reduceat(distances, np.cumsum([0, *sizes[:-1]]))
+    def least(images: NDArray[np.uint8]) -> np.int64:
+        query, others = np.split(gradients(images, normalising(images)), [1])
+        return deformed(query, others, int(values["max_displacement"])).min()
 
     found = nearest(queries.features, labels, train.features, y, int(values["n_nearest"]))
-    starts = range(0, len(found), QUERIES)
-    rows = [[rows for rows, _ in found[start : start + QUERIES]] for start in starts]
     tasks = (
-        delayed(least)(
-            queries.pixels[start : start + QUERIES],
-            list(map(len, each)),
-            train.pixels[np.concatenate(each)],
-        )
-        for start, each in zip(starts, rows, strict=True)
+        delayed(least)(np.concatenate([pixels[None], train.pixels[rows]]))
+        for pixels, (rows, _) in zip(queries.pixels, found, strict=True)
     )
-    none = np.empty(0, dtype=np.int64)
-    return np.concatenate([none, *Parallel(n_jobs=-1, prefer="threads")(tasks)])
+    return np.array(Parallel(n_jobs=-1, prefer="threads")(tasks), dtype=np.int64)
 
 
 def second_opinion(

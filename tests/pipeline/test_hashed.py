@@ -1,12 +1,8 @@
 """What fetch reads of a user's folders is what DVC hashes, whatever the names and links in them."""
 
-import os
-import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,20 +16,17 @@ from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.tree import Tree
 from PIL import Image
 
-from stages.common.errors import UserError
-from stages.data import fetch, photos, sources
-from stages.data.sources import IDX_FILES
+from stages.data.photos import list_photos
+from stages.data.sources import IDX_FILES, SourceError, read_folder
 from tests.support import ROOT
 from tests.support.clone import md5
 from tests.support.idx import write_idx
 
-SOURCES: dict[str, sources.Fetch] = {
-    **sources.SOURCES,
-    "pictures": partial(photos.read_photos, polarity="auto"),
-}
 Plant: TypeAlias = Callable[[Path, str], Any]
-PICTURES, TRAIN, TEST = "data/pictures", "data/pictures/train", "data/pictures/test"
-FOLDERS = (PICTURES, TRAIN, f"{TRAIN}/cat", TEST, f"{TEST}/cat", "data/idx")
+IDX, PICTURES, TRAIN, TEST = (
+    f"data/{name}" for name in ("idx", "pictures", "pictures/train", "pictures/test")
+)
+FOLDERS = (PICTURES, TRAIN, f"{TRAIN}/cat", TEST, f"{TEST}/cat", IDX)
 # By .dvcignore, by DVC itself, and of no meaning.
 NAMES = (
     *("4913", "x~", "~", "a.orig", "a.rej", "a.swp", ".a.swp", "a.kate-swp", "#a#", "__pycache__"),
@@ -52,42 +45,38 @@ def a_picture(project: Path, path: str) -> None:
 def project(tmp_path: Path) -> Path:
     """A project with this one's .dvcignore, two classes of pictures and four IDX files."""
     folder = tmp_path / "project"
-    (folder / "data" / "idx").mkdir(parents=True)
+    (folder / IDX).mkdir(parents=True)
     shutil.copy(ROOT / ".dvcignore", folder)
     for name in (f"{TRAIN}/cat", f"{TRAIN}/dog", f"{TEST}/cat"):
         a_picture(folder, f"{name}/a.png")
-    write_idx(
-        folder / "data" / "idx", [np.zeros(shape, "u1") for shape in [(1, 28, 28)] * 2 + [(1,)] * 2]
-    )
+    write_idx(folder / IDX, [np.zeros(shape, "u1") for shape in [(1, 28, 28)] * 2 + [(1,)] * 2])
     return folder
 
 
-def hashed(project: Path, name: str) -> dict[Path, str]:
-    """The files of a folder that DVC hashes for a stage that depends on it, and their MD5s."""
-    fs, path = LocalFileSystem(), project / name
+def hashed(project: Path) -> dict[Path, str]:
+    """The files that DVC hashes for a stage that depends on both folders, and their MD5s."""
+    fs, found = LocalFileSystem(), dict[Path, str]()
     objects = HashFileDB(fs, str(project.parent / "objects"))
     ignore = DvcIgnoreFilter(fs, str(project))
     # As DVC does first, to find all dvc.yaml: what it comes by then, it remembers.
     assert list(ignore.walk(fs, str(project)))
-    _, _, tree = build(objects, str(path), fs, "md5", dry_run=True, ignore=ignore)
-    assert isinstance(tree, Tree)
-    return {path.joinpath(*key): hash_info.value for key, _, hash_info in tree}
+    for path in (project / PICTURES, project / IDX):
+        _, _, tree = build(objects, str(path), fs, "md5", dry_run=True, ignore=ignore)
+        assert isinstance(tree, Tree)
+        found |= {path.joinpath(*key): hash_info.value for key, _, hash_info in tree}
+    return found
 
 
-def read(project: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> dict[Path, str]:
-    """The files that fetch reads, and their MD5s; none if it refuses."""
-    found = {}
-
-    def recorded(reads: Callable[..., Any], path: Path, *arguments: Any) -> Any:
-        found[path] = md5(path)
-        return reads(path, *arguments)
-
-    monkeypatch.setattr(photos, "read_photo", partial(recorded, photos.read_photo))
-    monkeypatch.setattr(sources, "read_idx", partial(recorded, sources.read_idx))
-    with suppress(UserError):
-        fetch.fetch(source, project / (PICTURES if source == "pictures" else "data/idx"), SOURCES)
-        return found
-    return {}
+def read(project: Path) -> dict[Path, str]:
+    """The files that fetch reads, and their MD5s; none of a folder that it refuses."""
+    paths = []
+    with suppress(SourceError):
+        _, train, test = list_photos(project / PICTURES)
+        paths += [path for path, _ in [*train, *test]]
+    with suppress(SourceError):
+        read_folder(project / IDX)
+        paths += [project / IDX / name for name in IDX_FILES]
+    return {path: md5(path) for path in paths}
 
 
 def a_folder(project: Path, path: str) -> None:
@@ -110,12 +99,11 @@ def a_link_to_a_class(project: Path, path: str) -> None:
     (project / path).symlink_to(project / TRAIN / "cat")
 
 
-LINKS = [*FOLDERS, "data", f"{TRAIN}/cat/a.png", *(f"data/idx/{name}" for name in IDX_FILES)]
+LINKS = [*FOLDERS, "data", f"{TRAIN}/cat/a.png", *(f"{IDX}/{name}" for name in IDX_FILES)]
 DVCS_OWN = product((".git", ".hg", ".dvc", ".dvcignore"), FOLDERS)
 PLANTS: list[tuple[Plant, list[str]]] = [
     *((a_picture, [f"{TRAIN}/{name}/a.png", f"{TEST}/{name}/a.png"]) for name in NAMES),
-    *((a_picture, [f"{TRAIN}/cat/{name}.png"]) for name in NAMES),
-    *((a_picture, [f"{TRAIN}/cat/{name}"]) for name in NAMES),
+    *((a_picture, [f"{TRAIN}/cat/{name}.png", f"{TRAIN}/cat/{name}"]) for name in NAMES),
     *((make, [f"{at}/{name}"]) for name, at in DVCS_OWN for make in (a_folder, a_file)),
     (a_file, ["data/.dvcignore"]),
     *((a_link, [path]) for path in LINKS),
@@ -124,45 +112,14 @@ PLANTS: list[tuple[Plant, list[str]]] = [
 
 
 @pytest.mark.parametrize(("plant", "paths"), PLANTS)
-def test_what_fetch_reads_dvc_hashes(
-    project: Path, plant: Plant, paths: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fetch_reads_dvc_hashes(project: Path, plant: Plant, paths: list[str]) -> None:
     for path in paths:
         plant(project, path)
-    for source, name in (("pictures", PICTURES), ("folder", "data/idx")):
-        found = read(project, source, monkeypatch)
-        assert found.items() <= hashed(project, name).items()
+    assert read(project).items() <= hashed(project).items()
 
 
 @pytest.mark.parametrize("name", ["cat", "4913", "x~", "a.orig", "__pycache__"])
-def test_a_class_has_any_name(project: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_has_any_name(project: Path, name: str) -> None:
     a_picture(project, f"{TRAIN}/{name}/a.png")
-    found = read(project, "pictures", monkeypatch)
-    assert project / TRAIN / name / "a.png" in found
-    assert len(read(project, "folder", monkeypatch)) == 4
-
-
-@pytest.mark.parametrize(
-    ("plant", "path", "line"),
-    [
-        (a_link, TRAIN, "train is a link"),
-        (a_link, f"{TRAIN}/cat", "train/cat is a link"),
-        (a_folder, f"{PICTURES}/.dvc", "pictures holds a .dvc"),
-        (a_folder, f"{TRAIN}/cat/.dvc", "train/cat holds a .dvc"),
-    ],
-)
-def test_what_dvc_does_not_see_is_named(project: Path, plant: Plant, path: str, line: str) -> None:
-    plant(project, path)
-    with pytest.raises(UserError, match=line):
-        fetch.fetch("pictures", project / PICTURES, SOURCES)
-
-
-def test_a_name_that_dvc_cannot_read_is_shown_by_the_command_in_the_documents(
-    project: Path,
-) -> None:
-    found = re.search(r"`(find .+?)`", (ROOT / "docs" / "data.md").read_text())
-    assert found is not None
-    for name in ("ä.png", os.fsdecode(b"\xff.png")):
-        a_picture(project, f"{TRAIN}/cat/{name}")
-    shown = subprocess.run(found[1], shell=True, cwd=project, capture_output=True, check=True)
-    assert shown.stdout == f"{TRAIN}/cat/".encode() + b"\xff.png\n"
+    found = read(project)
+    assert {project / TRAIN / name / "a.png", project / IDX / IDX_FILES[3]} <= found.keys()

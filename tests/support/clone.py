@@ -37,7 +37,7 @@ def ran(printed: str) -> set[str]:
 
 
 def install(folder: Path, **commands: str) -> None:
-    """Give a folder a ``.venv`` whose commands are others; make takes it with ``PYTHON=true``."""
+    """Give a folder a ``.venv`` whose commands are others; make takes it if it is assumed old."""
     (folder / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
     for name, command in commands.items():
         script = folder / ".venv" / "bin" / name
@@ -86,7 +86,6 @@ class Clone:
             "PATH": path,
             "PYTHONPATH": tracer,
             "DIGITLINE_TRACE": str(self.trace),
-            "PYTHON": "true",
             **self.variables,
         }
 
@@ -176,7 +175,7 @@ class Clone:
     def make(self, *arguments: str) -> str:
         """What ``make`` prints, in the environment of the tests."""
         install(self.folder, python=sys.executable, dvc=f"{Path(sys.executable).parent}/dvc")
-        return self.run("make", "--no-print-directory", *arguments)
+        return self.run("make", "--no-print-directory", "--assume-old=.venv", *arguments)
 
     def shell(self, *lines: str) -> str:
         """What lines of a document print, as their reader types them."""

@@ -2,107 +2,127 @@
 
 import csv
 import json
-import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import (
-    accuracy_score,
-    auc,
     average_precision_score,
     confusion_matrix,
+    confusion_matrix_at_thresholds,
     f1_score,
-    precision_recall_curve,
     precision_score,
     recall_score,
     roc_auc_score,
-    roc_curve,
 )
 
+from stages.common.arrays import save, save_group
+from stages.evaluate import evaluate_binary
 from stages.evaluate.errors import error, mcnemar, steps
-from stages.evaluate.evaluate_binary import (
-    binary_metrics,
-    curve_metrics,
-    curve_of,
-    drawn,
-    first_digit_metrics,
-)
-from stages.output.tables import downsample, write_csv, write_metrics
+from stages.evaluate.evaluate_binary import first_digit_metrics
+from stages.output.tables import write_csv, write_metrics
 
 RANDOM = np.random.RandomState(0)
-# With equal scores among them; and so many that a curve is thinned.
-Y = RANDOM.rand(5000) < 0.1
-SCORES = np.round(RANDOM.standard_normal(5000) + 1.5 * Y, 2).astype(np.float64)
-MANY_Y = RANDOM.rand(20_000) < 0.1
-MANY_SCORES = RANDOM.standard_normal(20_000) + 1.5 * MANY_Y
+Y_TEST, PREDICTIONS = RANDOM.rand(2, 80) < 0.3
+Y, FOLDS = RANDOM.rand(5000) < 0.1, RANDOM.randint(0, 3, 5000).astype(np.uint8)
+# So many that a curve is thinned, some of which are equal; and all equal.
+MANY = RANDOM.standard_normal(5000) + 1.5 * Y
+SCORES = {"many": MANY, "ties": np.round(MANY, 2), "one": 0 * MANY}
 
 
-# The last one finds nothing, and has no precision.
-@pytest.mark.parametrize("threshold", [-1.0, 0.5, 2.0, 9.0])
-def test_answers_are_worth_what_scikit_learn_says(threshold: float) -> None:
-    said, folds = threshold < SCORES, (np.arange(5000) % 3).astype(np.uint8)
-    found = binary_metrics(Y, said, folds)
-    assert list(found.pop("confusion").values()) == confusion_matrix(Y, said).ravel().tolist()
-    accuracies = [accuracy_score(Y[folds == i], said[folds == i]) for i in range(3)]
-    expected = {f"fold_{i}": of for i, of in enumerate(accuracies, start=1)}
-    assert found.pop("accuracy") == expected | {"mean": np.mean(accuracies)}
-    expected = {"recall": recall_score(Y, said), "f1": f1_score(Y, said)}
-    expected |= {"precision": precision_score(Y, said)} if said.any() else {}
-    assert found == pytest.approx(expected, rel=1e-13)
-
-
-@pytest.mark.parametrize(("scores", "precision"), [(SCORES, 0.5), (SCORES, 0.3), (0 * SCORES, 0.9)])
-def test_a_curve_is_scikit_learns_at_every_threshold(
-    scores: NDArray[np.float64], precision: float
+@pytest.mark.parametrize(
+    ("kind", "decision", "precision"),
+    # Which find few, all and none, and some of which reach a precision that others do not.
+    [
+        ("many", 2.0, 0.5),
+        ("many", 0.5, 0.4),
+        ("ties", -9.0, 0.3),
+        ("one", 9.0, 0.05),
+        ("one", 0, 1),
+    ],
+)
+def test_detectors_are_worth_what_scikit_learn_says(
+    tmp_path: Path, kind: str, decision: float, precision: float
 ) -> None:
-    curve = curve_of(Y, scores)
-    precisions, recalls, thresholds = precision_recall_curve(Y, scores)
-    assert len(thresholds) < len(scores)
-    np.testing.assert_array_equal(curve.threshold, thresholds)
-    np.testing.assert_array_equal(curve.precision, precisions[:-1])
-    np.testing.assert_array_equal(curve.recall, recalls[:-1])
-    fpr, tpr, falling = (column[1:] for column in roc_curve(Y, scores, drop_intermediate=False))
-    np.testing.assert_array_equal(curve.threshold[::-1], falling)
-    np.testing.assert_array_equal(curve.false_positive_rate[::-1], fpr)
-    np.testing.assert_array_equal(curve.recall[::-1], tpr)
-    found = curve_metrics(curve, precision)
-    assert found["roc_auc"] == pytest.approx(roc_auc_score(Y, scores), rel=1e-13)
-    mean = average_precision_score(Y, scores)
-    assert found["average_precision"] == pytest.approx(mean, rel=1e-13)
-    # The lowest threshold of the precision, by trying all.
-    reached = [t for t in np.unique(scores) if Y[scores >= t].mean() >= precision]
-    assert ("operating_point" in found) == bool(reached)
-    if reached:
-        assert found["operating_point"] == {
-            "threshold": reached[0],
-            "precision": precision_score(Y, scores >= reached[0]),
-            "recall": recall_score(Y, scores >= reached[0]),
+    """At their own thresholds; curves and first scores are of those trained on all images alone."""
+    save(tmp_path / "is_target" / "train.npy", Y)
+    save(tmp_path / "is_target" / "test.npy", Y_TEST)
+    scores = {"trained": SCORES[kind], "not": -MANY}
+    for model, of in scores.items():
+        save_group(tmp_path / model / "out_of_fold.npz", scores=of, folds=FOLDS)
+    answers = {"first_scores": np.array([1.5]), "predictions": PREDICTIONS}
+    save_group(tmp_path / "trained" / "predictions.npz", **answers)
+    decisions = {"trained": decision, "not": 0.25}
+    thresholds = {"precision": precision, "first_digit": [0, 2], "decision": decisions}
+    (tmp_path / "params.yaml").write_text(json.dumps({"binary": {"thresholds": thresholds}}))
+    evaluate_binary.main(
+        tmp_path / "params.yaml",
+        tmp_path / "is_target",
+        [tmp_path / model for model in scores],
+        tmp_path / "metrics",
+        tmp_path,
+    )
+    for model, of in scores.items():
+        said = of > decisions[model]
+        accuracies = [np.mean((said == Y)[fold == FOLDS]) for fold in range(3)]
+        of_folds = {f"fold_{i}": accuracy for i, accuracy in enumerate(accuracies, start=1)}
+        expected: dict[str, Any] = {
+            "accuracy": of_folds | {"mean": np.mean(accuracies)},
+            "recall": recall_score(Y, said),
+            "f1": f1_score(Y, said),
+            "roc_auc": roc_auc_score(Y, of),
+            "average_precision": average_precision_score(Y, of),
         }
+        (tn, fp), (fn, tp) = confusion_matrix(Y, said)
+        expected["confusion"] = {"tn": tn, "fp": fp, "fn": fn, "tp": tp}
+        if said.any():
+            expected["precision"] = precision_score(Y, said)
+        # The lowest threshold of the precision, by trying all.
+        for threshold in [t for t in np.unique(of) if Y[of >= t].mean() >= precision][:1]:
+            shares = {"precision": precision_score, "recall": recall_score}
+            found = {name: share(Y, of >= threshold) for name, share in shares.items()}
+            expected["operating_point"] = {"threshold": threshold, **found}
+        if model == "trained":
+            chosen = expected.get("operating_point", {}).get("threshold")
+            expected["test_accuracy"] = np.mean(Y_TEST == PREDICTIONS)
+            expected["first_digit"] = {"score": 1.5, "above_0": True, "above_2": False}
+        metrics = json.loads((tmp_path / "metrics" / f"{model}.json").read_text())
+        (flat,), (expected_flat,) = (
+            pd.json_normalize(nested).to_dict("records") for nested in (metrics, expected)
+        )
+        assert flat == pytest.approx(expected_flat, abs=1e-9)
+    assert_are_points(tmp_path, SCORES[kind], chosen)
 
 
-@pytest.mark.parametrize(("y", "scores"), [(Y, SCORES), (MANY_Y, MANY_SCORES)])
-def test_plots_are_points_of_the_curve_with_the_chosen_among_them(
-    y: NDArray[np.bool_], scores: NDArray[np.float64]
-) -> None:
-    whole = curve_of(y, scores)
-    for chosen in (None, whole.threshold[0], *whole.threshold[434:437]):
-        plots = drawn(whole, chosen)
-        for plot in plots.values():
-            assert {len(column) for column in plot.values()} <= set(range(300, 1002))
-            marked = plot["threshold"][plot["chosen"] == 1].tolist()
-            assert marked == ([] if chosen is None else [chosen])
-            at = np.searchsorted(whole.threshold, plot["threshold"])
-            for name in plot.keys() - {"chosen"}:
-                of_whole = getattr(whole, "recall" if name == "true_positive_rate" else name)
-                np.testing.assert_array_equal(plot[name], of_whole[at])
-        assert list(plots["precision_recall"]) == [
-            *("threshold", "precision", "recall", "true_positives", "false_positives", "chosen")
-        ]
-        area = auc(plots["roc"]["false_positive_rate"], plots["roc"]["true_positive_rate"])
-        assert area == pytest.approx(roc_auc_score(y, scores), abs=1e-3)
+def assert_are_points(folder: Path, scores: NDArray[np.float64], chosen: float | None) -> None:
+    """Both plots are of the curve of these scores, with a chosen threshold."""
+    _, false_positives, _, true_positives, at = confusion_matrix_at_thresholds(Y, scores)
+    curve = pd.DataFrame({"true_positives": true_positives, "false_positives": false_positives}, at)
+    curve["precision"] = true_positives / (true_positives + false_positives)
+    curve["recall"] = curve["true_positive_rate"] = true_positives / Y.sum()
+    curve["false_positive_rate"] = false_positives / (~Y).sum()
+    curve["chosen"], curve["model"] = (at == chosen).astype(int), "trained"
+    for name, x, y, others in (
+        ("roc", "false_positive_rate", "true_positive_rate", []),
+        ("precision_recall", "recall", "precision", ["true_positives", "false_positives"]),
+    ):
+        # Every digit of a threshold, so that it is an image's score.
+        plot = pd.read_csv(folder / f"{name}.csv", index_col="threshold")
+        assert {*plot} == {"model", x, y, "chosen", *others}
+        pd.testing.assert_frame_equal(
+            plot, curve.loc[plot.index, [*plot]], rtol=1e-5, check_names=False, check_dtype=False
+        )
+        assert len(plot) <= 1000
+        assert plot["chosen"].sum() == (chosen is not None)
+        # With both ends, and of a thousandth of the way a point.
+        assert {at[0], at[-1]} <= {*plot.index}
+        way = curve[[x, y]].diff().abs().sum(axis=1).cumsum().to_numpy()
+        kept = np.isin(at, plot.index)
+        assert np.abs(way[:, None] - way[kept]).min(axis=1).max() <= way[-1] / 998
 
 
 def test_a_threshold_has_one_key_however_it_is_written_and_no_two_share_one() -> None:
@@ -110,24 +130,20 @@ def test_a_threshold_has_one_key_however_it_is_written_and_no_two_share_one() ->
     found = first_digit_metrics(2164.25, (0, 8000, 0.5, 2164.25))
     answers = {"above_0": True, "above_8000": False, "above_0.5": True, "above_2164.25": False}
     assert found == {"score": 2164.25, **answers}
-    for one, other in ((0, 0.0), (-2000000, -2e6), (10**20, 1e20)):
-        assert first_digit_metrics(1.0, [one]) == first_digit_metrics(1.0, [other])
-    asked = [1234567, 1234568, 0.1, 0.10000001, 1e-9, -1, 1e20, 123456789.5]
-    _, *above = first_digit_metrics(0.5, asked).values()
-    assert above == [threshold < 0.5 for threshold in asked]
+    asked = [1234567, 1234568, 0.1, 0.10000001, 1e-9, -1, 10**20, 123456789.5]
+    assert first_digit_metrics(0.5, asked) == first_digit_metrics(0.5, [*map(float, asked)])
+    assert list(first_digit_metrics(0.5, asked).values())[1:] == [of < 0.5 for of in asked]
 
 
 @pytest.mark.parametrize(
     ("errors", "n"), [(0, 10), (0, 51), (1, 10), (37, 10_000), (237, 10_000), (7, 7), (9, 9)]
 )
 def test_the_interval_is_wilsons(errors: int, n: int) -> None:
-    """Where the rate is as far from the share as 95 % of a normal distribution lie (1927)."""
     found = error(np.arange(n) < errors, np.zeros(n, dtype=bool))
     assert (found["errors"], found["share"]) == (errors, errors / n)
     assert 0 <= found["low"] <= found["share"] <= found["high"] <= 1
-    for rate in {found["low"], found["high"]} - {0, 1}:
-        deviations = abs(errors / n - rate) / math.sqrt(rate * (1 - rate) / n)
-        assert deviations == pytest.approx(1.959964, abs=1e-5)
+    interval = binomtest(errors, n).proportion_ci(method="wilson")
+    assert (found["low"], found["high"]) == pytest.approx(interval, rel=1e-12)
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (3, 9), (9, 3), (5, 5), (9, 209)])
@@ -147,16 +163,6 @@ def test_a_step_that_adds_nothing_is_left_out() -> None:
     columns = steps(said, y + 1, {"gamma": 3, "n_virtual_copies": 0, "weight": 0}, y)
     assert columns["step"] == ["kNN on shifted copies", "SVC on strokes"]
     assert columns["errors"] == [10, 0]
-
-
-def test_downsample_curve_keeps_its_ends_and_its_steps() -> None:
-    x = np.concatenate([np.linspace(0, 0.01, 50_000), np.linspace(0.01, 1, 50)])
-    kept = downsample(x, np.zeros_like(x), at_most=100)
-    assert kept[[0, -1]].tolist() == [0, len(x) - 1]
-    assert len(kept) <= 100
-    # Of points 0.02 apart, wanted every 0.01, none is left out: at most one and a half steps.
-    assert np.diff(x[kept]).max() < 0.031
-    assert downsample(np.array([0.0]), np.array([1.0])).tolist() == [0]
 
 
 def test_metrics_are_rounded_and_finite(tmp_path: Path) -> None:

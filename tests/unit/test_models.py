@@ -63,36 +63,36 @@ def assert_is_scikit_learns(X: NDArray, y: NDArray, scaled: bool, **values: Any)
     theirs = SGDClassifier(**values).fit(pixels, y)
     for ours in (model.fit(X, y), everything(model, X, y)):
         plain: Any = ours.to_sklearn()
-        for each, of in ((ours, X), (plain, X), (theirs, pixels)):
-            np.testing.assert_array_equal(each.predict(of), theirs.predict(pixels))
+        for each in (ours, plain):
+            np.testing.assert_array_equal(each.predict(X), theirs.predict(pixels))
         last = plain[-1] if scaled else plain
         assert type(last) is SGDClassifier
         for name in ("coef_", "intercept_", "classes_", "n_iter_", "t_", "n_features_in_"):
             np.testing.assert_array_equal(getattr(last, name), getattr(theirs, name), name)
         assert last.get_params() == theirs.get_params()
+    found, expected = ours.decision_function(X), theirs.decision_function(pixels)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-6)
+    # Whatever else is asked.
+    np.testing.assert_array_equal(found[:1], ours.decision_function(X[:1]))
 
 
-@pytest.mark.parametrize("classes", [2, 3, 10])
 @pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
-@pytest.mark.parametrize("max_iter", [3, 100])
-def test_sgd_is_scikit_learns_bit_for_bit(
-    small: Mnist, classes: int, scaled: bool, dtype: Any, max_iter: int
+@pytest.mark.parametrize(("n_classes", "max_iter"), [(2, 100), (10, 3), (10, 100)])
+def test_sgd_is_scikit_learns_on_digits(
+    small: Mnist, n_classes: int, scaled: bool, max_iter: int
 ) -> None:
-    X, y = small[0].astype(dtype), np.minimum(small[1], classes - 1)
+    X, y = small[0], np.minimum(small[1], n_classes - 1)
     assert not X.any(axis=0).all()
     assert_is_scikit_learns(X, y, scaled, max_iter=max_iter, tol=1e-3, random_state=7)
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_sgd_is_scikit_learns_on_any_data(seed: int) -> None:
-    """Of any size and scale, blank pixels among them, ended by tol or by max_iter."""
+@pytest.mark.parametrize("seed", range(60))
+def test_sgd_is_scikit_learns_on_any_images(seed: int) -> None:
+    """Of any size, dark or bright, blank pixels among them, ended by tol or by max_iter."""
     random = np.random.RandomState(seed)
     n, n_pixels, n_classes = random.randint(2, 120), random.randint(1, 40), random.randint(2, 5)
     lit = random.uniform(size=(n, n_pixels)) < random.uniform()
-    X: NDArray = (random.randint(0, 256, lit.shape) * lit).astype(np.uint8)
-    if seed % 3 == 0:
-        X = random.normal(size=lit.shape) * 10.0 ** random.randint(-3, 4)
+    X = (random.randint(0, random.choice([2, 256]), lit.shape) * lit).astype(np.uint8)
     X[:, random.uniform(size=n_pixels) < 0.2] = 0
     y = np.append([0, 1], random.randint(0, n_classes, n - 2))
     tol, max_iter = random.choice([1e-3, 0.0, 10.0, 1e-6]), int(random.randint(1, 60))
@@ -104,13 +104,13 @@ def test_the_margin_covers_every_order_of_a_sum(small: Mnist) -> None:
     X, random = small[0], np.random.RandomState(0)
     X = X[:, X.any(axis=0)]
     n_pixels = X.shape[1]
-    largest, on_pixels = X.max(axis=0).astype(np.float64), np.empty(n_pixels)
+    on_pixels = np.empty(n_pixels)
     for scaler in (None, StandardScaler().fit(X)):
         mean = scaler.mean_ if scaler else np.zeros(n_pixels)
         scale = scaler.scale_ if scaler else np.ones(n_pixels)
         # Terms that cancel: the sum is far smaller than they.
         for w in random.normal(size=(20, n_pixels)) * 10.0 ** random.randint(-9, 9, (20, 1)):
-            subtract, most = sgd.prepare(w, mean, 1 / scale, largest, on_pixels)
+            subtract, most = sgd.prepare(w, mean, 1 / scale, on_pixels)
             allowed = sgd.margin(n_pixels) * most
             for row in X[:10]:
                 x = (row - mean) / scale
@@ -119,28 +119,6 @@ def test_the_margin_covers_every_order_of_a_sum(small: Mnist) -> None:
                 any_order = sgd.approximate_dot(on_pixels, row) - subtract
                 assert abs(in_order - true) < allowed / 8
                 assert abs(any_order - true) < allowed / 8
-
-
-def test_weights_are_the_same_when_their_scale_is_put_into_them(
-    small: Mnist, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Which takes 10**12 images of scikit-learn's rates: here it is done every few."""
-    X, y = small[0][:100], np.where(small[1][:100] == 5, 1.0, -1.0)
-    mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-    monkeypatch.setattr(sgd, "prefetch", lambda *_: None)
-    once = sgd.fit_hinge.py_func(X, y, mean, scale, 3, 1e-3, 1)
-    monkeypatch.setattr(sgd, "LEAST_SCALE", 0.99)
-    often = sgd.fit_hinge.py_func(X, y, mean, scale, 3, 1e-3, 1)
-    np.testing.assert_allclose(often[0], once[0], rtol=1e-9)
-    assert not np.array_equal(often[0], once[0])
-    assert often[2] == once[2]
-
-
-def test_an_overflow_is_an_error_as_it_is_scikit_learns(small: Mnist) -> None:
-    X, y = small[0] * 6e305, small[1] == 5
-    for model in (sgd.OneVsRestSGD(5, 1e-3, 0), SGDClassifier(max_iter=5, random_state=0)):
-        with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"[Oo]verflow"):
-            model.fit(X, y)
 
 
 def test_scores_are_cross_val_predicts_whichever_images_the_scaler_sees(small: Mnist) -> None:
@@ -207,16 +185,7 @@ def test_the_stage_is_scikit_learn_on_folds_and_on_all(
         np.testing.assert_array_equal(said, model.predict(rows[600:]))
 
 
-def test_scores_do_not_depend_on_how_many_images_are_scored(small: Mnist) -> None:
-    X, y = small
-    model = linear(X).fit(X, y)
-    classes = np.unique(y)
-    np.testing.assert_array_equal(scores(model, X, classes)[:1], scores(model, X[:1], classes))
-    expected = model.to_sklearn().decision_function(X)
-    np.testing.assert_allclose(scores(model, X, classes), expected, rtol=1e-9, atol=1e-6)
-
-
-@pytest.mark.parametrize("digits_there", [[3, 5], [1, 2, 9], [0, 1, 2, 3, 4, 5, 6, 7, 8]])
+@pytest.mark.parametrize("digits_there", [[3, 5], [0, 1, 2, 9]])
 @pytest.mark.parametrize(
     "model", [PLAIN, RandomForestClassifier(10, random_state=0)], ids=["linear", "forest"]
 )
@@ -237,25 +206,16 @@ def test_a_score_is_of_a_class_whatever_the_classes(
     np.testing.assert_array_equal(answers["classes"], classes)
 
 
-@pytest.mark.filterwarnings("ignore:Number of classes in training fold:RuntimeWarning")
-def test_a_fold_without_the_target_to_train_on_finds_none(small: Mnist) -> None:
-    """As where the images are sorted by their class."""
-    y = np.sort(small[1]) == 9
-    X, folds = np.zeros((len(y), 1)), fold_numbers(KFold(3), y)
-    model = DummyClassifier(strategy="prior")
-    fitted = fit_each(model, X, y, outside_each(folds), "fit")
-    theirs = cross_val_predict(model, X, y, cv=KFold(3), method="predict_proba")[:, 1]
-    ours = out_of_fold_scores(fitted, X, folds, np.array([False, True]))
-    np.testing.assert_array_equal(ours, theirs)
-    assert (ours[folds == 2] == 0).all()
-
-
 def test_a_class_that_a_model_never_saw_is_never_its_answer(small: Mnist) -> None:
+    """As in a fold, where the images are sorted by their class; a target is a class, too."""
     X, y = small
-    model = everything(linear(X), X[y < 3], y[y < 3])
-    found = scores(model, X, np.arange(5))
-    assert (found[:, 3:] == -np.inf).all()
-    np.testing.assert_array_equal(found.argmax(axis=1), model.predict(X))
+    for model, lowest in ((linear(X), -np.inf), (forest.build(X, n_estimators=20, seed=42), 0)):
+        fitted = everything(model, X[y < 3], y[y < 3])
+        found = scores(fitted, X, np.arange(5))
+        assert (found[:, 3:] == lowest).all()
+        np.testing.assert_array_equal(found.argmax(axis=1), fitted.predict(X))
+    none = everything(DummyClassifier(strategy="prior"), X, y == 10)
+    assert (scores(none, X, np.array([False, True])) == 0).all()
 
 
 def test_predictions_have_the_weights_of_a_linear_model_of_the_pixels(small: Mnist) -> None:

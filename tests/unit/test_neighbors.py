@@ -1,17 +1,13 @@
 """Neighbours against all distances, exactly, and votes where there are ties."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
-from stages.common.folds import fold_numbers
 from stages.data.sources import Mnist
 from stages.neighbors.evaluate_multilabel import multilabel_metrics
-from stages.neighbors.knn import outside_folds, vote
+from stages.neighbors.knn import vote
 from stages.neighbors.search import nearest
 from stages.neighbors.search_grid import grid_metrics, search_grid
 
@@ -39,20 +35,14 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("blocks")
-@pytest.mark.parametrize("k", [1, 5, 64])
-def test_neighbors_of_digits_are_exact(digits: Mnist, k: int) -> None:
-    """Ties, as between images that are there four times, go to the lower index."""
-    images = np.concatenate([digits[0][:2500], *[digits[0][:500]] * 3])
-    assert_exact(np.concatenate([digits[0][4000:4200], digits[0][:50]]), images, k)
-
-
-@pytest.mark.usefixtures("blocks")
-@pytest.mark.parametrize(("n", "k"), [(1300, 3), (1300, 64), (60, 60)])
-def test_neighbors_within_one_set_are_exact(digits: Mnist, n: int, k: int) -> None:
-    """Each pair of images is looked at once; a third of them are there twice, far apart."""
+@pytest.mark.parametrize(("n", "k"), [(650, 1), (650, 5), (650, 64), (60, 60)])
+@pytest.mark.parametrize("within", [False, True])
+def test_neighbors_are_exact(digits: Mnist, n: int, k: int, within: bool) -> None:
+    """Also within one set. A third of the images are there twice: of ties, the first."""
     images = digits[0][:n].copy()
     images[-n // 3 :] = images[: len(images[-n // 3 :])]
-    assert_exact(images, images, k)
+    queries = np.concatenate([digits[0][4000:4200], images[:50]])
+    assert_exact(images if within else queries, images, k)
 
 
 def test_more_neighbors_than_images_are_refused(digits: Mnist) -> None:
@@ -72,16 +62,12 @@ def test_distances_that_single_precision_cannot_hold(brightest: int) -> None:
     assert_exact(queries, images, 10)
 
 
-def test_of_equal_images_the_first_are_nearest_and_of_equal_candidates_the_first_is_best() -> None:
-    images, y = np.zeros((60, 28, 28), np.uint8), (np.arange(60) % 3).astype(np.uint8)
-    assert_exact(images[:2], images, 3)
-    indices, squared = nearest(images, images, 10)
-    folds = fold_numbers(StratifiedKFold(5), y)
-    found = {"indices": indices, "squared_distances": squared}
-    outside = outside_folds(found, images, folds, 5)
+def test_of_equal_candidates_the_first_is_best() -> None:
+    y, folds = ((np.arange(60) % n).astype(np.uint8) for n in (3, 5))
+    outside = {"indices": np.zeros((60, 5), int), "squared_distances": np.zeros((60, 5), int)}
     results = search_grid(outside, y, folds, [3, 5], ["uniform", "distance"])
     assert results["mean"] == pytest.approx(np.full(4, 1 / 3))
-    best: Any = grid_metrics(results)["best"]
+    best = grid_metrics(results)["best"]
     assert (best["n_neighbors"], best["weights"]) == (3, "uniform")
 
 

@@ -10,68 +10,61 @@ from ruamel.yaml import YAML
 
 from stages.check_params import Params, main
 from stages.common.errors import UserError
-from stages.common.params import read, unchanged_since_read
+from stages.common.params import read
 from tests.support import ROOT
 
 yaml = YAML(typ="safe", pure=True)
-OUTS = ("checked", "values.json", "schema.json")
 
 
 def check(params: Path, folder: Path) -> None:
     """Run the stage, whose outputs are in ``folder``."""
-    main(params, *(folder / name for name in OUTS))
+    main(params, *(folder / name for name in ("checked", "values.json", "schema.json")))
 
 
 def edited(folder: Path, key: str, value: Any) -> Path:
     """A copy of params.yaml with one value set, or removed if it is ``...``."""
-    params = yaml.load(ROOT / "params.yaml")
+    params = section = yaml.load(ROOT / "params.yaml")
     *parents, last = key.split(".")
-    section = params
     for parent in parents:
         section = section[parent]
+    section[last] = value
     if value is ...:
         del section[last]
-    else:
-        section[last] = value
     path = folder / "params.yaml"
     yaml.dump(params, path)
     return path
 
 
-def one_line(params: Path) -> str:
-    """What is told of a file, which it names."""
+def mistakes(params: Path) -> list[str]:
+    """What is told of a file, which each line names."""
     with pytest.raises(UserError) as error:
         check(params, params.parent)
     assert not (params.parent / "checked").exists()
-    assert "\n" not in str(error.value)
-    return str(error.value).removeprefix(f"{params}: ")
+    lines = str(error.value).splitlines()
+    assert all(line.startswith(f"{params}: ") for line in lines)
+    return [line.removeprefix(f"{params}: ") for line in lines]
 
 
 def test_the_repositorys_params_are_valid(tmp_path: Path) -> None:
     check(ROOT / "params.yaml", tmp_path)
     assert (tmp_path / "checked").read_text() == "params.yaml is valid\n"
     values = json.loads((tmp_path / "values.json").read_text())
-    assert values == yaml.load(ROOT / "params.yaml")
-    assert read(ROOT / "params.yaml", "") == values
+    assert values == yaml.load(ROOT / "params.yaml") == read(ROOT / "params.yaml", "")
     assert read(ROOT / "params.yaml", "binary.target") == values["binary"]["target"]
-
-
-def test_what_was_read_is_compared_with_what_is_there(tmp_path: Path) -> None:
-    path = edited(tmp_path, "binary.target", 5)
-    assert not unchanged_since_read(path)
-    read(path, "binary.target")
-    assert unchanged_since_read(path)
-    assert unchanged_since_read(edited(tmp_path, "grid.n_folds", 7))
-    assert not unchanged_since_read(edited(tmp_path, "binary.target", 6))
+    # For editors, the schema is where the first line says.
+    schema = json.loads((tmp_path / "schema.json").read_text())
+    assert schema == Params.model_json_schema()
+    assert list(schema["properties"]) == list(values)
+    first, *_ = (ROOT / "params.yaml").read_text().splitlines()
+    path = yaml.load(ROOT / "dvc.yaml")["vars"][0]["schema"]
+    assert first == f"# yaml-language-server: $schema={path}"
 
 
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
         ("binary.target", 256, "less than or equal to 255"),
-        ("binary.target", "five", "valid integer"),
         ("binary.target", True, "valid integer"),
-        ("binary.thresholds.precision", 1.5, "less than or equal to 1"),
         ("binary.thresholds.precision", "high", "valid number"),
         ("binary.thresholds.decision.sgd", float("nan"), "finite number"),
         ("cross_validate.n_folds", 1, "greater than or equal to 2"),
@@ -83,16 +76,11 @@ def test_what_was_read_is_compared_with_what_is_there(tmp_path: Path) -> None:
         ("augment.shifts", [[40, 0]], "less than or equal to 27"),
         ("augment.shifts", [[1, 0, 0]], "at most 2 items"),
         ("data.source", "web", "'auto', 'openml'"),
-        ("data.classes", "none", "auto, or a list of names"),
         ("data.classes", [], "auto, or a list of names"),
         ("data.classes", [0, 1], "auto, or a list of names"),
-        ("data.classes", ["cat", "cat"], "each once"),
-        ("data.classes", ["cat", " "], "1 to 30 characters"),
-        ("data.classes", ["cat", "dog\n"], "that can be printed"),
-        ("data.classes", ["cat", "d" * 31], "1 to 30 characters"),
+        ("data.classes", ["cat", "cat"], "auto, or a list of names, each once"),
         ("errors.pair", [3, 3], "listed once"),
         ("sgd.tol", -1, "greater than or equal to 0"),
-        ("forest.seed", -1, "greater than or equal to 0"),
         ("svc.gamma", "fast", "scale, auto or a number above 0"),
         ("ovr_svc.gamma", 0, "scale, auto or a number above 0"),
         ("svc.gamma", [1], "scale, auto or a number above 0"),
@@ -103,26 +91,22 @@ def test_what_was_read_is_compared_with_what_is_there(tmp_path: Path) -> None:
         ("svc.gamma", 10**400, "scale, auto or a number above 0"),
         ("dummy.strategy", "stratified", "'most_frequent' or 'prior'"),
         ("ovr_svc.multiclass", True, "'one_vs_rest'"),
-        ("grid.n_neighbors", [3, 65], "is 65, but should be at most neighbors.k, 64"),
-        ("multilabel.n_neighbors", 65, "is 65, but should be at most neighbors.k, 64"),
         ("binary.target", ..., "is missing"),
         ("grid", ..., "is missing"),
-        ("augment.picture.pixels", ..., "is missing"),
         ("colour", 1, "is not a known key"),
-        ("binary.thresholds.recall", 1, "is not a known key"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(
     tmp_path: Path, key: str, value: Any, allowed: str
 ) -> None:
-    assert re.search(f"^{key}.* .*{re.escape(allowed)}", one_line(edited(tmp_path, key, value)))
+    (line,) = mistakes(edited(tmp_path, key, value))
+    assert re.search(f"^{key}.* .*{re.escape(allowed)}", line)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("grid.n_neighbors", [3, 64]), ("grid.n_folds", 3.0), ("svc.gamma", "auto")]
-)
-def test_a_right_value_is_taken(tmp_path: Path, key: str, value: Any) -> None:
-    check(edited(tmp_path, key, value), tmp_path)
+def test_a_right_value_is_taken(tmp_path: Path) -> None:
+    for key, value in (("neighbors.k", 5), ("grid.n_folds", 3.0), ("svc.gamma", 1e-9)):
+        check(edited(tmp_path, key, value), tmp_path)
+    check(edited(tmp_path, "data.classes", ["cat", "dog"]), tmp_path)
 
 
 def test_all_mistakes_are_told_unknown_keys_first(tmp_path: Path) -> None:
@@ -135,11 +119,9 @@ def test_all_mistakes_are_told_unknown_keys_first(tmp_path: Path) -> None:
     params["denoise"] = [1]
     path = tmp_path / "params.yaml"
     yaml.dump(params, path)
-    with pytest.raises(UserError) as error:
-        check(path, tmp_path)
-    first, *others = str(error.value).splitlines()
-    assert first == f"{path}: forest.n_estimator is not a known key"
-    assert sorted(line.removeprefix(f"{path}: ") for line in others) == [
+    first, *others = mistakes(path)
+    assert first == "forest.n_estimator is not a known key"
+    assert sorted(others) == [
         "binary.thresholds.precision is 90, but should be less than or equal to 1",
         "denoise is [1], but should be a valid dictionary or instance of Denoise",
         "forest.n_estimators is missing",
@@ -159,13 +141,8 @@ def test_a_missing_key_of_a_stage_is_named(tmp_path: Path) -> None:
     [
         (b"5: 1\n", "5 is not a known key"),
         (b"[a, b]: 1\n", "('a', 'b') is not a known key"),
-        (b"null: 1\n", "None is not a known key"),
-        (b"{a: b}: 1\n", "not YAML"),
-        (b"grid: 1\n", "not YAML"),
-        (b"data: [", "not YAML"),
-        (b"a: \x01\n", "not YAML"),
-        (b"a: \xe9\n", "not YAML"),
-        (b"a: &a [*a]\n", "not YAML"),
+        *((more, "not YAML: ") for more in (b"{a: b}: 1\n", b"grid: 1\n", b"data: [")),
+        *((more, "not YAML: ") for more in (b"a: \x01\n", b"a: \xe9\n", b"a: &a [*a]\n")),
     ],
 )
 def test_odd_keys_and_odd_bytes_are_told_in_one_line(
@@ -173,7 +150,8 @@ def test_odd_keys_and_odd_bytes_are_told_in_one_line(
 ) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes((ROOT / "params.yaml").read_bytes() + more)
-    assert told in one_line(path)
+    (line,) = mistakes(path)
+    assert line.startswith(told)
 
 
 def test_a_whole_number_is_one_value_however_it_is_written(tmp_path: Path) -> None:
@@ -185,36 +163,3 @@ def test_a_whole_number_is_one_value_however_it_is_written(tmp_path: Path) -> No
         values.append(read(path, "used"))
     assert repr(values[0]) == repr(values[1])
     assert values[0]["other"] == [0.5, True, "text"]
-
-
-def test_editors_have_the_same_schema(tmp_path: Path) -> None:
-    check(ROOT / "params.yaml", tmp_path)
-    schema = json.loads((tmp_path / "schema.json").read_text())
-    assert schema == Params.model_json_schema()
-    assert list(schema["properties"]) == list(yaml.load(ROOT / "params.yaml"))
-    first, _ = (ROOT / "params.yaml").read_text().split("\n", 1)
-    named = re.fullmatch(r"# yaml-language-server: \$schema=(.+)", first)
-    stages = yaml.load(ROOT / "dvc.yaml")["vars"][0]
-    assert named is not None
-    assert named[1] == stages["schema"]
-
-
-def test_the_schema_describes_every_section_and_every_value() -> None:
-    """An editor shows it; what the name and the section say already needs no more."""
-    spoken_for = {"seed", "n_folds", "n_neighbors", "weights", "multiclass", "pair"}
-    for section in Params.model_json_schema()["$defs"].values():
-        assert section["description"]
-        for name, value in section["properties"].items():
-            described = "description" in value or "$ref" in value
-            assert described or section["title"] == "Decision" or name in spoken_for, name
-
-
-@pytest.mark.parametrize("name", ["a{y}", "a{", "a}"])
-def test_a_folder_with_a_brace_is_refused(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """DVC fails there, with a KeyError."""
-    (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / name)
-    with pytest.raises(UserError, match=r"^DVC cannot work below a folder with a brace"):
-        check(ROOT / "params.yaml", tmp_path)

@@ -1,12 +1,11 @@
 """What a stage writes: of the right files and parameters, against scikit-learn or by hand."""
 
-import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
@@ -16,43 +15,46 @@ from sklearn.neighbors import KNeighborsClassifier
 from stages.common.arrays import load_set, save, save_group, save_set
 from stages.data import augment, gallery, label, split
 from stages.data.sources import Mnist
-from stages.evaluate import analyse_errors, evaluate_binary, evaluate_digits
+from stages.evaluate import analyse_errors, evaluate_digits
 from stages.evaluate.errors import error, mcnemar
 from stages.neighbors import denoise, evaluate_multilabel, search_grid
 from stages.neighbors.search import nearest
 from stages.output.pictures import sheet
 
 N_TRAIN, N_TEST = 300, 80
-Write = Callable[..., Path]
+NAMES = {str(i): f"number {i}" for i in range(10)}
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
+def write(path: Path, content: Any = None, **group: Any) -> Path:
     """Write a group of arrays, or else JSON, which is YAML too; return the path."""
-
-    def written(name: str, content: Any = None, **group: Any) -> Path:
-        path = tmp_path / name
-        if group:
-            save_group(path, **group)
-        else:
-            path.write_text(json.dumps(content), encoding="utf-8")
-        return path
-
-    return written
+    if group:
+        save_group(path, **group)
+    else:
+        path.write_text(json.dumps(content), encoding="utf-8")
+    return path
 
 
 @pytest.fixture
-def train(digits: Mnist, tmp_path: Path) -> Path:
-    save_set(tmp_path / "train", digits[0][:N_TRAIN], digits[1][:N_TRAIN])
-    return tmp_path / "train"
-
-
-@pytest.fixture
-def held_out(digits: Mnist, tmp_path: Path) -> Path:
-    """Some of its images are training images, too."""
+def folder(digits: Mnist, tmp_path: Path) -> Path:
+    """With images for training and, some of them the same, for the test; and names of classes."""
     rows = np.append(np.arange(20), np.arange(5000 + 20 - N_TEST, 5000))
+    save_set(tmp_path / "train", digits[0][:N_TRAIN], digits[1][:N_TRAIN])
     save_set(tmp_path / "test", digits[0][rows], digits[1][rows])
-    return tmp_path / "test"
+    write(tmp_path / "classes.json", {"noun": "digit", "names": NAMES})
+    return tmp_path
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What is drawn in place of each picture, by its name."""
+    told: dict[str, Any] = {}
+    for module, name in (
+        (gallery, "save_panels"),
+        (analyse_errors, "save_panels"),
+        (analyse_errors, "save_matrix"),
+    ):
+        monkeypatch.setattr(module, name, lambda path, *of: told.update({path.stem: of}))
+    return told
 
 
 def neighbors_of(queries: Path, images: Path, k: int) -> dict[str, NDArray]:
@@ -69,16 +71,6 @@ def in_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def table(path: Path) -> dict[str, list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *lines = csv.reader(file)
-    return dict(zip(header, map(list, zip(*lines, strict=True)), strict=True))
-
-
-def numbers(column: list[str]) -> list[float]:
-    return [float(value) for value in column]
-
-
 def about(expected: Any) -> Any:
     """Metrics are written to 10 decimals."""
     if isinstance(expected, dict):
@@ -86,48 +78,41 @@ def about(expected: Any) -> Any:
     return pytest.approx(expected, abs=1e-9)
 
 
-def test_the_first_images_train_and_the_rest_test(write: Write, tmp_path: Path) -> None:
+def test_images_are_split_labelled_and_copied_by_the_parameters(tmp_path: Path) -> None:
     images = np.random.RandomState(0).randint(0, 256, (50, 28, 28)).astype(np.uint8)
     labels = np.arange(50, dtype=np.uint8) % 7
-    params = write("params.yaml", {"split": {"n_train": 30}, "binary": {"target": 2}})
-    whole, train, test, is_target = (tmp_path / name for name in ("whole", "train", "test", "is"))
+    values = {"shifts": [[1, 0], [0, -2]], "seed": 7}
+    sections = {"split": {"n_train": 30}, "binary": {"target": 2}, "augment": values}
+    params = write(tmp_path / "params.yaml", sections)
+    names = ("whole", "train", "test", "more", "is_target")
+    whole, train, test, more, is_target = (tmp_path / name for name in names)
     save_set(whole, images, labels)
     split.main(params, whole, train, test)
+    augment.main(params, train, more)
     label.main(params, train, test, is_target)
-    found = (*load_set(train), *load_set(test))
+    found = (*load_set(train), *load_set(test), *load_set(more))
     found += tuple(np.load(is_target / f"{part}.npy") for part in ("train", "test"))
-    expected = (images[:30], labels[:30], images[30:], labels[30:], labels[:30] == 2)
-    for ours, array in zip(found, (*expected, labels[30:] == 2), strict=True):
+    expected = (images[:30], labels[:30], images[30:], labels[30:])
+    copies = augment.augment(*expected[:2], [(1, 0), (0, -2)], 7)
+    is_2 = labels == 2
+    for ours, array in zip(found, (*expected, *copies, is_2[:30], is_2[30:]), strict=True):
         assert ours.dtype == array.dtype
         np.testing.assert_array_equal(ours, array)
 
 
-def test_the_augmented_set_is_of_the_parameters(train: Path, write: Write, tmp_path: Path) -> None:
-    params = write("params.yaml", {"augment": {"shifts": [[1, 0], [0, -2]], "seed": 7}})
-    augment.main(params, train, tmp_path / "augmented")
-    expected = augment.augment(*load_set(train), [(1, 0), (0, -2)], 7)
-    for found, array in zip(load_set(tmp_path / "augmented"), expected, strict=True):
-        np.testing.assert_array_equal(found, array)
-
-
-def test_the_gallery_has_the_images_of_the_parameters(
-    train: Path, held_out: Path, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: dict[str, Any] = {}
-    monkeypatch.setattr(gallery, "save_panels", lambda path, *told: drawn.update({path.stem: told}))
+def test_the_gallery_has_the_images_of_the_parameters(folder: Path, drawn: dict[str, Any]) -> None:
     shift = {"image": 11, "pixels": 5}
-    params = write("params.yaml", {"gallery": {"n_digits": 9}, "augment": {"picture": shift}})
-    images, labels = map(np.asarray, load_set(train))
-    names = {str(i): f"number {i}" for i in range(10)}
+    values = {"gallery": {"n_digits": 9}, "augment": {"picture": shift}}
+    images, labels = map(np.asarray, load_set(folder / "train"))
     rows_of = {"noisy": images[:3] + np.uint16(9), "cleaned": images[3:6], "clean": images[:3]}
     gallery.main(
-        params,
-        train,
-        held_out,
-        write("denoised.npz", **rows_of),
-        write("classes.json", {"noun": "digit", "names": names}),
-        tmp_path,
-        tmp_path / "counts.csv",
+        write(folder / "params.yaml", values),
+        folder / "train",
+        folder / "test",
+        write(folder / "denoised.npz", **rows_of),
+        folder / "classes.json",
+        folder,
+        folder / "counts.csv",
     )
     (first,), (title,), *_ = drawn["first_digit"]
     np.testing.assert_array_equal(first, images[0])
@@ -144,20 +129,18 @@ def test_the_gallery_has_the_images_of_the_parameters(
     shown, titles, *_ = drawn["denoise"]
     assert titles == list(rows_of)
     np.testing.assert_array_equal(shown, [np.hstack(list(of)) for of in rows_of.values()])
-    counts, y_test = table(tmp_path / "counts.csv"), load_set(held_out)[1]
-    assert counts["digit"] == list(names.values())
-    assert numbers(counts["train"]) == [np.sum(labels == i) for i in range(10)]
-    assert numbers(counts["test"]) == [np.sum(y_test == i) for i in range(10)]
+    counts = {"digit": list(NAMES.values()), "train": np.bincount(labels)}
+    counts["test"] = np.bincount(load_set(folder / "test")[1])
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "counts.csv"), pd.DataFrame(counts))
 
 
-def test_models_of_all_classes_are_worth_what_scikit_learn_says(
-    train: Path, held_out: Path, write: Write, tmp_path: Path
-) -> None:
+def test_models_of_all_classes_are_worth_what_scikit_learn_says(folder: Path) -> None:
     """Some are trained, some cross-validated, one is both; no class is the number of its column."""
     random, classes = np.random.RandomState(0), 25 * np.arange(10)
-    y, y_test = (25 * load_set(folder)[1] for folder in (train, held_out))
-    for folder, labels in ((train, y), (held_out, y_test)):
-        save(folder / "labels.npy", labels)
+    train, test = folder / "train", folder / "test"
+    y, y_test = (25 * load_set(of)[1] for of in (train, test))
+    save(train / "labels.npy", y)
+    save(test / "labels.npy", y_test)
     folds = random.randint(0, 3, N_TRAIN).astype(np.uint8)
     expected: dict[str, dict[str, Any]] = {"both": {}, "scored": {}, "knn": {}, "strokes": {}}
     said = {}
@@ -172,7 +155,7 @@ def test_models_of_all_classes_are_worth_what_scikit_learn_says(
             "n_estimators": n,
         }
         write(
-            f"models/{model}/predictions.npz",
+            folder / f"models/{model}/predictions.npz",
             classes=classes,
             first_prediction=np.array(100),
             first_scores=classes / 8,
@@ -183,22 +166,21 @@ def test_models_of_all_classes_are_worth_what_scikit_learn_says(
         )
     for model in ("both", "scored"):
         scores = random.normal(size=(N_TRAIN, 10)) + 2 * (y[:, None] == classes)
-        write(f"models/{model}/out_of_fold.npz", scores=scores, folds=folds, classes=classes)
+        write(
+            folder / f"models/{model}/out_of_fold.npz", scores=scores, folds=folds, classes=classes
+        )
         right = y == classes[scores.argmax(axis=1)]
         of_folds = {f"fold_{i + 1}": right[folds == i].mean() for i in range(3)}
         expected[model]["accuracy"] = of_folds | {"mean": np.mean(list(of_folds.values()))}
     # Of another branch, say, and not asked for.
-    write("models/other/predictions.npz", predictions=y_test)
+    write(folder / "models/other/predictions.npz", predictions=y_test)
     candidates = {"gamma": np.array([2, 3]), "error": np.array([0.5, 0.25])}
-    chosen = write("chosen/grid.npz", **candidates).parent
+    chosen = write(folder / "chosen/grid.npz", **candidates).parent
     best = {"gamma": 3, "n_virtual_copies": 4, "weight": 1}
-    write("chosen/chosen.json", best)
-    *models, knn, strokes = (tmp_path / "models" / model for model in expected)
-    metrics = tmp_path / "metrics"
-    found = tmp_path / "strokes.json"
-    evaluate_digits.main(
-        train, held_out, models, strokes, knn, chosen, metrics, found, plots=tmp_path
-    )
+    write(folder / "chosen/chosen.json", best)
+    *models, knn, strokes = (folder / "models" / model for model in expected)
+    metrics, found = folder / "metrics", folder / "strokes.json"
+    evaluate_digits.main(train, test, models, strokes, knn, chosen, metrics, found, plots=folder)
     of_models = {path.stem: in_json(path) for path in metrics.iterdir()}
     assert of_models == about(expected)
     assert in_json(found) == best | about(
@@ -207,102 +189,57 @@ def test_models_of_all_classes_are_worth_what_scikit_learn_says(
             "against_knn_augmented": mcnemar(said["strokes"], said["knn"], y_test),
         }
     )
-    assert table(tmp_path / "strokes_grid.csv") == {"gamma": ["2", "3"], "error": ["0.5", "0.25"]}
-    errors = numbers(table(tmp_path / "strokes_steps.csv")["errors"])
+    grid, found_steps = (pd.read_csv(folder / f"strokes_{plot}.csv") for plot in ("grid", "steps"))
+    pd.testing.assert_frame_equal(grid, pd.DataFrame(candidates))
     of_knn, of_strokes = (np.sum(said[model] != y_test) for model in ("knn", "strokes"))
-    assert errors == [of_knn, N_TEST, 0, of_strokes]
-
-
-def test_detectors_are_evaluated_at_their_own_thresholds(
-    train: Path, held_out: Path, write: Write, tmp_path: Path
-) -> None:
-    """Curves are of those alone that were trained on all images, and the first scores too."""
-    random = np.random.RandomState(0)
-    y, y_test = load_set(train)[1] == 5, load_set(held_out)[1] == 5
-    save(tmp_path / "is_target" / "train.npy", y)
-    save(tmp_path / "is_target" / "test.npy", y_test)
-    decision = {"one": 0.5, "two": 1}
-    thresholds = {"precision": 0.6, "first_digit": [0, 2], "decision": decision}
-    params = write("params.yaml", {"binary": {"thresholds": thresholds}})
-    folds = random.randint(0, 3, N_TRAIN).astype(np.uint8)
-    scores = {model: random.normal(size=N_TRAIN) + 2 * y for model in decision}
-    for model, of in scores.items():
-        write(f"models/{model}/out_of_fold.npz", scores=of, folds=folds)
-    said = random.uniform(size=N_TEST) < 0.3
-    write("models/two/predictions.npz", first_scores=np.array([1.5]), predictions=said)
-    folders = [tmp_path / "models" / model for model in decision]
-    evaluate_binary.main(params, tmp_path / "is_target", folders, tmp_path, tmp_path)
-    of_two = {
-        "test_accuracy": accuracy_score(y_test, said),
-        "first_digit": {"score": 1.5, "above_0": True, "above_2": False},
-    }
-    for model, others in (("one", {}), ("two", of_two)):
-        curve = evaluate_binary.curve_of(y, scores[model])
-        expected = evaluate_binary.binary_metrics(y, scores[model] > decision[model], folds)
-        expected |= evaluate_binary.curve_metrics(curve, 0.6) | others
-        assert in_json(tmp_path / f"{model}.json") == about(expected)
-    plots = evaluate_binary.drawn(curve, expected["operating_point"]["threshold"])
-    for name, plot in plots.items():
-        columns = table(tmp_path / f"{name}.csv")
-        assert set(columns.pop("model")) == {"two"}
-        # Every digit of a threshold, so that it is an image's score.
-        assert numbers(columns["threshold"]) == plot["threshold"].tolist()
-        for of, column in columns.items():
-            assert numbers(column) == pytest.approx(plot[of], rel=1e-5)
+    assert found_steps["errors"].tolist() == [of_knn, N_TEST, 0, of_strokes]
 
 
 @pytest.mark.parametrize("n_wrong", [0, 1, 70])
 def test_the_confusions_written_and_drawn_are_scikit_learns(
-    train: Path,
-    held_out: Path,
-    write: Write,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    n_wrong: int,
+    folder: Path, drawn: dict[str, Any], n_wrong: int
 ) -> None:
-    drawn: dict[str, Any] = {}
-    for name in ("save_panels", "save_matrix"):
-        monkeypatch.setattr(
-            analyse_errors, name, lambda path, *told: drawn.update({path.name: told})
-        )
-    images, y = map(np.asarray, load_set(train))
-    test_images, y_test = map(np.asarray, load_set(held_out))
+    images, y = map(np.asarray, load_set(folder / "train"))
+    test_images, y_test = map(np.asarray, load_set(folder / "test"))
     answers = np.where(np.arange(N_TEST) < n_wrong, (y_test + 1) % 10, y_test)
     scores = np.random.RandomState(0).normal(size=(N_TRAIN, 10)) + 1.5 * np.eye(10)[y]
     said = scores.argmax(axis=1)
-    names = {str(i): f"number {i}" for i in range(10)}
     analyse_errors.main(
-        write("params.yaml", {"errors": {"pair": [3, 5], "n_examples": 7}}),
-        train,
-        held_out,
-        write("classes.json", {"names": names}),
-        write("model/out_of_fold.npz", scores=scores, folds=y, classes=np.arange(10)).parent,
-        write("best/predictions.npz", predictions=answers).parent,
-        tmp_path,
-        tmp_path,
+        write(folder / "params.yaml", {"errors": {"pair": [3, 5], "n_examples": 7}}),
+        folder / "train",
+        folder / "test",
+        folder / "classes.json",
+        write(
+            folder / "model/out_of_fold.npz", scores=scores, folds=y, classes=np.arange(10)
+        ).parent,
+        write(folder / "best/predictions.npz", predictions=answers).parent,
+        folder,
+        folder,
     )
     matrix, shares = (confusion_matrix(y, said, normalize=by) for by in (None, "true"))
-    cells = [(f"number {a}", f"number {p}") for a, p in np.ndindex(10, 10)]
-    counts, errors = (table(tmp_path / f"{name}.csv") for name in ("confusion", "errors"))
-    assert list(zip(counts["actual"], counts["predicted"], strict=True)) == cells
-    assert numbers(counts["count"]) == matrix.ravel().tolist()
-    off_diagonal = [cell for cell in cells if cell[0] != cell[1]]
-    assert list(zip(errors["actual"], errors["predicted"], strict=True)) == off_diagonal
-    assert numbers(errors["share"]) == pytest.approx(shares[~np.eye(10, dtype=bool)], rel=1e-5)
+    cells = pd.DataFrame(np.ndindex(10, 10), columns=["actual", "predicted"])
+    off_diagonal = cells["actual"] != cells["predicted"]
+    for name, column, values, shown in (
+        ("confusion", "count", matrix, cells["actual"] >= 0),
+        ("errors", "share", shares, off_diagonal),
+    ):
+        expected = ("number " + cells.astype(str)).assign(**{column: values.ravel()})[shown]
+        found = pd.read_csv(folder / f"{name}.csv")
+        pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), rtol=1e-5)
 
     def panel(actual: int, predicted: int, n: int) -> NDArray[np.uint8]:
         """The first ``n``, three a line, and then blanks, of which nine are enough."""
         chosen = images[(y == actual) & (said == predicted)][:n]
         return sheet(np.concatenate([chosen, np.zeros((9 - len(chosen), 28, 28), np.uint8)]), 3)
 
-    pictures, titles, *_ = drawn["errors.png"]
+    pictures, titles, *_ = drawn["errors"]
     pairs = [(3, 3), (3, 5), (5, 3), (5, 5)]
     assert titles == [f"number {a} classified as number {p}: {matrix[a, p]}" for a, p in pairs]
     np.testing.assert_array_equal(pictures, [panel(a, p, 7) for a, p in pairs])
     expected = [[panel(a, p, 9) for p in range(10)] for a in range(10)]
-    np.testing.assert_array_equal(drawn["confusions.png"][0], expected)
+    np.testing.assert_array_equal(drawn["confusions"][0], expected)
     # Whole lines of eight, at least one, and 60 images at most.
-    pictures, titles, *_ = drawn["still_wrong.png"]
+    pictures, titles, *_ = drawn["still_wrong"]
     n_shown = min(n_wrong, 60)
     shown = np.zeros((max(8, -(-n_shown // 8) * 8), 28, 28))
     shown[:n_shown] = test_images[:n_shown]
@@ -316,62 +253,53 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
     [(["uniform"], 40, 4), (["distance"], 6, 4), (["uniform", "distance"], 40, 2)],
 )
 def test_the_grid_and_its_winner_are_worth_what_scikit_learn_says(
-    digits: Mnist,
-    train: Path,
-    held_out: Path,
-    write: Write,
-    tmp_path: Path,
-    weights: list[str],
-    k: int,
-    n_folds: int,
+    digits: Mnist, folder: Path, weights: list[str], k: int, n_folds: int
 ) -> None:
     """The winner among each set of images, of its own labels and neighbours.
 
     Of ``k`` neighbours, too few may be outside of a fold: then they are searched again.
     """
     grid = {"n_neighbors": [1, 3, 5], "weights": weights}
-    params = write("params.yaml", {"grid": {**grid, "n_folds": n_folds}})
-    images, y = map(np.asarray, load_set(train))
+    params = write(folder / "params.yaml", {"grid": {**grid, "n_folds": n_folds}})
+    images, y = map(np.asarray, load_set(folder / "train"))
     theirs = GridSearchCV(KNeighborsClassifier(), grid, cv=n_folds, refit=False)
     theirs.fit(rows(images), y)
-    X_test, _ = map(np.asarray, load_set(held_out))
-    augmented = tmp_path / "augmented"
+    train, augmented = folder / "train", folder / "augmented"
     save_set(augmented, digits[0][:900], digits[1][:900])
-    write("train_in_train.npz", **neighbors_of(train, train, k))
-    for folder in (train, augmented):
-        write(f"test_in_{folder.name}.npz", **neighbors_of(held_out, folder, 10))
-    metrics, curve = tmp_path / "grid.json", tmp_path / "grid.csv"
-    search_grid.main(params, train, augmented, tmp_path, tmp_path / "models", metrics, curve)
-    results, columns, best = theirs.cv_results_, table(curve), theirs.best_params_
+    write(folder / "train_in_train.npz", **neighbors_of(train, train, k))
+    for of in (train, augmented):
+        write(folder / f"test_in_{of.name}.npz", **neighbors_of(folder / "test", of, 10))
+    metrics, curve = folder / "grid.json", folder / "grid.csv"
+    search_grid.main(params, train, augmented, folder, folder / "models", metrics, curve)
+    results, best = theirs.cv_results_, theirs.best_params_
     expected: dict[str, Any] = {"best": {**best, "accuracy": theirs.best_score_}}
     for candidate, mean in zip(results["params"], results["mean_test_score"], strict=True):
         of_weights = expected.setdefault(candidate["weights"], {})
         of_weights[f"n_neighbors_{candidate['n_neighbors']}"] = mean
     assert in_json(metrics) == about(expected)
-    for name, key in (("mean", "mean_test_score"), ("std", "std_test_score")):
-        assert numbers(columns[name]) == pytest.approx(results[key], rel=1e-5)
-    assert columns["weights"] == list(results["param_weights"])
-    assert numbers(columns["n_neighbors"]) == list(results["param_n_neighbors"])
-    for name, folder in (("knn", train), ("knn_augmented", augmented)):
-        said = dict(np.load(tmp_path / "models" / name / "predictions.npz"))
-        among, labels = load_set(folder)
+    columns = pd.DataFrame(results["params"])[["n_neighbors", "weights"]]
+    columns = columns.assign(mean=results["mean_test_score"], std=results["std_test_score"])
+    pd.testing.assert_frame_equal(pd.read_csv(curve), columns, rtol=1e-5)
+    for name, of in (("knn", train), ("knn_augmented", augmented)):
+        said = dict(np.load(folder / "models" / name / "predictions.npz"))
+        among, labels = load_set(of)
         model = KNeighborsClassifier(**best).fit(rows(among), labels)
-        np.testing.assert_array_equal(said.pop("predictions"), model.predict(rows(X_test)))
+        answers = model.predict(rows(load_set(folder / "test")[0]))
+        np.testing.assert_array_equal(said.pop("predictions"), answers)
         values = {name: value.item() for name, value in said.items()}
         assert values == {**best, "n_train": len(labels), "n_pixels": 784}
 
 
 @pytest.mark.parametrize("n_folds", [2, 3])
-def test_the_two_labels_written_are_scikit_learns(
-    train: Path, write: Write, tmp_path: Path, n_folds: int
-) -> None:
+def test_the_two_labels_written_are_scikit_learns(folder: Path, n_folds: int) -> None:
     section = {"large_from": 6, "n_neighbors": 4, "n_folds": n_folds}
-    params, metrics = write("params.yaml", {"multilabel": section}), tmp_path / "multilabel.json"
-    neighbors = write("neighbors.npz", **neighbors_of(train, train, 40))
-    images, y = map(np.asarray, load_set(train))
+    params = write(folder / "params.yaml", {"multilabel": section})
+    train, metrics = folder / "train", folder / "multilabel.json"
+    neighbors = write(folder / "neighbors.npz", **neighbors_of(train, train, 40))
+    evaluate_multilabel.main(params, train, neighbors, metrics)
+    images, y = map(np.asarray, load_set(folder / "train"))
     X, both = rows(images), np.column_stack([y >= 6, y % 2 == 1])
     model = KNeighborsClassifier(4)
-    evaluate_multilabel.main(params, train, neighbors, metrics)
     theirs = cross_val_predict(model, X, both, cv=n_folds)
     large, odd = model.fit(X, both).predict(X[:1])[0]
     assert in_json(metrics) == {
@@ -382,14 +310,12 @@ def test_the_two_labels_written_are_scikit_learns(
 
 # Of so few images, some pixels have more than 80 values; of 60,000 none.
 @pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
-def test_noise_is_of_the_seed_and_never_shown_to_what_judges(
-    train: Path, held_out: Path, write: Write, tmp_path: Path
-) -> None:
+def test_noise_is_of_the_seed_and_never_shown_to_what_judges(folder: Path) -> None:
     """Noisy images of the test are cleaned by noisy ones for training, and held to the clean."""
     section = {"high": 100, "seed": 1, "n_neighbors": 3, "n_digits": 2}
-    params, metrics = write("params.yaml", {"denoise": section}), tmp_path / "denoise.json"
-    denoise.main(params, train, held_out, metrics, tmp_path / "denoised.npz")
-    (images, _), (clean, _) = load_set(train), load_set(held_out)
+    params, metrics = write(folder / "params.yaml", {"denoise": section}), folder / "denoise.json"
+    denoise.main(params, folder / "train", folder / "test", metrics, folder / "denoised.npz")
+    (images, _), (clean, _) = load_set(folder / "train"), load_set(folder / "test")
     random = np.random.RandomState(1)
     noisy_train = images + random.randint(0, 100, images.shape, dtype=np.uint16)
     noisy = clean + random.randint(0, 100, clean.shape, dtype=np.uint16)
@@ -399,7 +325,5 @@ def test_noise_is_of_the_seed_and_never_shown_to_what_judges(
         "before": about(abs(noisy.astype(int) - clean).mean()),
         "after": about(abs(cleaned.astype(int) - clean).mean()),
     }
-    for found, of in zip(
-        np.load(tmp_path / "denoised.npz").values(), (noisy, cleaned, clean), strict=True
-    ):
-        np.testing.assert_array_equal(found, of[:2])
+    for name, of in {"noisy": noisy, "cleaned": cleaned, "clean": clean}.items():
+        np.testing.assert_array_equal(np.load(folder / "denoised.npz")[name], of[:2])

@@ -17,7 +17,7 @@ from stages.data.sources import Mnist
 from stages.models import svc
 from stages.models.fit import fit_each, predictions, scores
 from stages.models.saved import save_model
-from stages.models.svc import OneVsOneSVC, Problem, build, coefficient, kernel_row
+from stages.models.svc import Images, OneVsOneSVC, Problem, build, coefficient, kernel_row
 from tests.support import IS_X86
 
 LEARNED = ("support_", "support_vectors_", "n_support_", "dual_coef_", "intercept_", "n_iter_")
@@ -54,7 +54,7 @@ def problem(X: NDArray[np.uint8], y: NDArray, rng: np.random.Generator) -> Mnist
     return X, y
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", range(40))
 def test_an_svc_is_scikit_learns_bit_for_bit(
     digits: Mnist, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,9 +74,9 @@ def test_an_svc_is_scikit_learns_bit_for_bit(
 @pytest.mark.parametrize(
     ("case", "sees"),
     [
-        *(((300, 0.2, 0.1, 100, 1e-3, seed), "some are sure to stay") for seed in range(3)),
-        *(((600, 0.1, 0.5, 10, 1e-5, seed), "some are sure to stay") for seed in range(3)),
-        *(((1500, 0.05, 0.01, 100, 1e-3, seed), "some are sure to stay") for seed in (5, 6)),
+        ((300, 0.2, 0.1, 100, 1e-3, 0), "some are sure to stay"),
+        ((600, 0.1, 0.5, 10, 1e-5, 0), "some are sure to stay"),
+        ((1500, 0.05, 0.01, 100, 1e-3, 5), "some are sure to stay"),
         ((2500, 0.0, 5.0, 0.001, 1e-3, 0), "no coefficient is free"),
         ((2500, 0.5, 0.05, 0.1, 1e-5, 2), "not optimal after all"),
     ],
@@ -117,30 +117,36 @@ def test_what_is_set_aside_is_taken_up_again_as_by_libsvm(
 
 @pytest.mark.parametrize("multiclass", ["one_vs_one", "one_vs_rest"])
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
-def test_scores_do_not_depend_on_threads_or_on_what_else_is_asked(
-    digits: Mnist, multiclass: str, n_classes: int
+def test_what_a_stage_fits_is_scikit_learns(
+    digits: Mnist, tmp_path: Path, multiclass: str, n_classes: int
 ) -> None:
-    """Nor on where the images lie: of thousands, each as if it were the first."""
+    """To the last byte of the saved model; what it says depends on no thread and no other image."""
     X, y = digits[0], np.minimum(digits[1], n_classes - 1)
-    model = build(X, C=1.0, gamma="scale", multiclass=multiclass)
+    model = build(X, C=3.0, gamma="scale", multiclass=multiclass)
     (ours,) = fit_each(model, X[:500], y[:500], [np.full(500, True)], "fit")
-    classes, expected = np.arange(n_classes), []
-    for threads in (1, 2, 4):
-        with parallel_config("threading", n_jobs=threads):
-            expected.append(scores(ours, X, classes))
-    np.testing.assert_array_equal(expected[0], expected[1])
-    np.testing.assert_array_equal(expected[0], expected[2])
-    for part in (slice(7, 8), slice(1000, 1129), slice(3, 4003)):
-        np.testing.assert_array_equal(scores(ours, X[part], classes), expected[0][part])
-    svm = SVC(gamma=coefficient("scale", X[:500]))
+    svm = SVC(C=3.0, gamma="scale")
     theirs = svm if multiclass == "one_vs_one" else OneVsRestClassifier(svm)
     theirs.fit(X[:500].astype(float), y[:500])
-    some = X[::7]
-    found = scores(theirs, some.astype(float), classes)
-    np.testing.assert_allclose(expected[0][::7], found, atol=1e-9 if IS_X86 else 2e-3)
-    answers = predictions(ours, X[:1], some, classes)
-    np.testing.assert_array_equal(answers["predictions"], theirs.predict(some.astype(float)))
-    np.testing.assert_array_equal(answers["first_scores"], expected[0][0])
+    # However scikit-learn rounds the variance of the pixels.
+    for each in getattr(theirs, "estimators_", [theirs]):
+        each._gamma = coefficient("scale", X[:500])
+    saved = [tmp_path / "ours.skops", tmp_path / "theirs.skops"]
+    for path, each in zip(saved, (ours.to_sklearn(), theirs), strict=True):
+        save_model(path, each)
+    assert saved[0].read_bytes() == saved[1].read_bytes() or not IS_X86
+    classes, found = np.arange(n_classes), []
+    for threads in (1, 4):
+        with parallel_config("threading", n_jobs=threads):
+            found.append(scores(ours, X, classes))
+    np.testing.assert_array_equal(found[0], found[1])
+    # Of thousands of images, each as if it were the first.
+    for part in (slice(7, 8), slice(1000, 1129), slice(3, 4003)):
+        np.testing.assert_array_equal(scores(ours, X[part], classes), found[0][part])
+    expected = scores(theirs, X[::7].astype(float), classes)
+    np.testing.assert_allclose(found[0][::7], expected, atol=1e-9 if IS_X86 else 2e-3)
+    answers = predictions(ours, X[:1], X[::7], classes)
+    np.testing.assert_array_equal(answers["predictions"], theirs.predict(X[::7].astype(float)))
+    np.testing.assert_array_equal(answers["first_scores"], found[0][0])
     n = n_classes if n_classes > 2 else 1
     expected_sizes = [1, n * (n - 1) // 2 or 1] if multiclass == "one_vs_one" else [n, n]
     assert [int(answers["n_estimators"]), int(answers["n_problems"])] == expected_sizes
@@ -181,11 +187,9 @@ def test_gamma_is_scikit_learns_but_for_rounding(digits: Mnist) -> None:
     variance = Fraction(sum(pixel**2 for pixel in pixels), len(pixels)) - mean**2
     exact = float(1 / (784 * variance))
     assert coefficient("scale", X) == pytest.approx(exact, rel=4e-16, abs=0)
-    for gamma in ("scale", "auto", 0.5, 2):
-        theirs = SVC(gamma=gamma).fit(X.astype(float), np.arange(777) % 2)._gamma
-        assert coefficient(gamma, X) == pytest.approx(theirs, rel=1e-12, abs=0)
-    blank = np.zeros((2, 784), dtype=np.uint8)
-    assert coefficient("scale", blank) == SVC().fit(blank.astype(float), [0, 1])._gamma == 1
+    for gamma, of in (("scale", X), ("auto", X), (0.5, X), (2, X), ("scale", np.zeros_like(X))):
+        theirs = SVC(gamma=gamma).fit(of.astype(float), np.arange(777) % 2)._gamma
+        assert coefficient(gamma, of) == pytest.approx(theirs, rel=1e-12, abs=0)
 
 
 def test_the_kernel_is_right_to_the_last_place() -> None:
@@ -193,7 +197,7 @@ def test_the_kernel_is_right_to_the_last_place() -> None:
     squares = np.append(rng.integers(0, 2**31, 4000), [0, 1, 2**31 - 1]).astype(np.int32)
     for gamma in (1e-300, 1e-10, 1e-8, 7e-8):
         found, blank = np.empty(len(squares)), np.zeros((1, len(squares)), dtype=np.uint8)
-        kernel_row(blank[:, 0].copy(), 0, blank, squares, gamma, found)
+        kernel_row(blank[:, 0].copy(), 0, Images(blank, squares, gamma), found)
         with localcontext() as context:
             context.prec = 40
             for square, value in zip(squares.tolist(), found.tolist(), strict=True):
@@ -201,23 +205,3 @@ def test_the_kernel_is_right_to_the_last_place() -> None:
                 # Just below 1, places are half as wide.
                 place = Decimal(float(np.spacing(value))) / (2 if value == 1 else 1)
                 assert abs(Decimal(value) - exact) < Decimal("0.51") * place
-
-
-@pytest.mark.skipif(not IS_X86, reason="for want of x86-64: elsewhere libsvm rounds otherwise")
-@pytest.mark.parametrize("n_classes", [2, 3, 10])
-@pytest.mark.parametrize("multiclass", ["one_vs_one", "one_vs_rest"])
-def test_a_saved_svc_is_the_one_that_scikit_learn_fits(
-    digits: Mnist, tmp_path: Path, multiclass: str, n_classes: int
-) -> None:
-    """To the last byte of its file, however scikit-learn rounds the variance of the pixels."""
-    X, y = digits[0][::9], digits[1][::9]
-    y = y == 5 if n_classes == 2 else np.minimum(y, n_classes - 1)
-    svc = build(X, 3.0, "scale", multiclass).fit(X, y)
-    theirs = SVC(C=3.0, gamma="scale")
-    wrapped = OneVsRestClassifier(theirs) if multiclass == "one_vs_rest" else theirs
-    wrapped.fit(X.astype(float), y)
-    for each in getattr(wrapped, "estimators_", [wrapped]):
-        each._gamma = coefficient("scale", X)
-    save_model(tmp_path / "ours.skops", svc.to_sklearn())
-    save_model(tmp_path / "theirs.skops", wrapped)
-    assert (tmp_path / "ours.skops").read_bytes() == (tmp_path / "theirs.skops").read_bytes()

@@ -1,25 +1,24 @@
-"""make verify: what is whole anywhere is whole everywhere afterwards, and nothing whole is lost."""
+"""make verify, then dvc repro: all is whole again, and what is whole somewhere is not run again."""
 
-import errno
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 
 from tests.support.clone import Clone, md5, yaml
-from tools.verify import is_damaged, main
+from tools.verify import main
 
-# A file, and a folder with a folder in it.
+# A file, and a folder with a folder in it; and how often it has run.
 STAGE = """
 stages:
   make:
     cmd: mkdir -p data/in && echo one > file && echo two > data/two && echo three > data/in/three
+      && echo >> runs
     deps: [input]
     outs: [file, data]
 """
@@ -38,16 +37,18 @@ def made(
         Path("input").touch()
         with Repo.init(no_scm=True) as repo, repo.config.edit() as config:
             config["cache"]["type"] = request.param
-        assert run() == 1
+        repro()
         clone, outs = Clone(Path(), Path()), yaml.load(Path("dvc.lock"))["stages"]["make"]["outs"]
         names = {out["path"]: out["md5"] for out in outs} | clone.outs()
         yield {path: clone.cached(name) for path, name in names.items()}
 
 
-def run() -> int:
-    """How many stages ``dvc repro`` runs."""
+def repro() -> int:
+    """How many times ``dvc repro`` runs the stage."""
+    Path("runs").write_text("")
     with Repo() as repo:
-        return len(repo.reproduce())
+        repo.reproduce()
+    return len(Path("runs").read_text())
 
 
 def damage(path: Path) -> None:
@@ -59,125 +60,80 @@ def damage(path: Path) -> None:
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
-def apart(*paths: str) -> None:
-    """Make files of the workspace no links to the cache, as where they were written."""
-    for path in map(Path, paths):
-        content = path.read_bytes()
-        path.unlink()
-        path.write_bytes(content)
+def lose(path: Path) -> None:
+    """Make reading it fail, as from a bad sector."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+
+def apart() -> None:
+    """Make files of the workspace no links to the cache, whose times DVC trusts."""
+    for path, content in FILES.items():
+        Path(path).unlink()
+        Path(path).write_text(content)
+    with Repo() as repo:
+        repo.status()
 
 
 def is_whole(made: dict[str, Path]) -> bool:
-    return (
-        all(
-            Path(path).read_text() == made[path].read_text() == text for path, text in FILES.items()
-        )
-        and md5(made["data"]) == made["data"].parent.name + made["data"].stem
+    return md5(made["data"]) == made["data"].parent.name + made["data"].stem and all(
+        Path(path).read_text() == made[path].read_text() == text for path, text in FILES.items()
     )
 
 
-@pytest.mark.parametrize("harm", [damage, Path.unlink])
+@pytest.mark.parametrize("harm", [damage, lose])
 @pytest.mark.parametrize(
-    ("harmed_objects", "harmed_files"),
-    [([*FILES, "data"], []), ([], [*FILES]), (["data/in/three"], ["data/two"])],
+    ("objects", "files", "runs"),
+    [
+        ([*FILES, "data"], [], 0),
+        ([], [*FILES], 0),
+        (["file"], ["data/two"], 0),
+        (["file"], ["file"], 1),
+        (["data/in/three"], ["data/two"], 1),
+        (["data"], ["data/two"], 1),
+    ],
 )
-def test_each_gives_what_the_other_has_not(
+def test_what_is_damaged_is_made_of_the_other_copy_or_by_a_run(
     made: dict[str, Path],
-    harmed_objects: list[str],
-    harmed_files: list[str],
+    objects: list[str],
+    files: list[str],
+    runs: int,
     harm: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The workspace to the cache, and the cache to the workspace."""
-    apart(*FILES)
-    with Repo() as repo:
-        # So that DVC trusts their times.
-        repo.status()
-    for name in harmed_files:
-        harm(Path(name))
-    for name in harmed_objects:
-        harm(made[name])
+    apart()
+    for path in [*(made[name] for name in objects), *map(Path, files)]:
+        harm(path)
     main()
-    told = {f"damaged: {made[name]}" for name in harmed_objects if harm is damage}
-    told |= {f"mended: {path.split('/')[0]}" for path in harmed_files}
+    told = {f"damaged: {made[name]}" for name in objects}
+    how = "not as recorded" if harm is damage else "unreadable"
+    told |= {f"{how}: {path.split('/')[0]}" for path in files}
     assert set(capsys.readouterr().out.splitlines()) == told
+    assert repro() == runs
     assert is_whole(made)
-    assert run() == 0
 
 
-@pytest.mark.parametrize("path", ["file", "data/two"])
-def test_what_is_whole_nowhere_is_made_again(
-    made: dict[str, Path], path: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("path", FILES)
+def test_where_one_is_a_link_to_the_other_both_are_made_again(
+    made: dict[str, Path], path: str
 ) -> None:
-    """Where the one is a link to the other, both are harmed at once."""
     with Repo() as repo:
         repo.checkout(relink=True, force=True)
     damage(made[path])
-    if Path(path).read_text() == FILES[path]:
-        damage(Path(path))
-    others = FILES.keys() - {path}
-    apart(*others)
-    for other in others:
-        made[other].unlink()
     main()
-    assert capsys.readouterr().out == f"damaged: {made[path]}\n"
-    assert not made[path].exists()
-    for other in others:
-        assert Path(other).read_text() == made[other].read_text() == FILES[other]
-    assert run() == 1
+    repro()
     assert is_whole(made)
 
 
-def test_a_folder_whose_list_is_nowhere_keeps_its_files(made: dict[str, Path]) -> None:
-    apart("data/two", "data/in/three")
-    damage(Path("data/two"))
-    made["data"].unlink()
-    main()
-    assert Path("data/in/three").read_text() == FILES["data/in/three"]
-    assert run() == 1
-    assert is_whole(made)
-
-
-def test_an_edited_output_can_be_found_in_the_cache(made: dict[str, Path]) -> None:
-    apart("file")
-    Path("file").write_text("mine\n")
-    name = md5(Path("file"))
-    main()
-    assert is_whole(made)
-    assert (made["file"].parents[1] / name[:2] / name[2:]).read_text() == "mine\n"
-
-
-def test_what_the_stage_lacks_is_not_made_up(made: dict[str, Path]) -> None:
-    """Neither a run that was not recorded, nor one of which nothing is left, stops it."""
-    lock = Path("dvc.lock").rename("lock")
-    main()
-    assert all(Path(path).read_text() == text for path, text in FILES.items())
-    lock.rename("dvc.lock")
-    for path in FILES:
-        Path(path).unlink()
-        made[path].unlink()
-    main()
-    assert run() == 1
-    assert is_whole(made)
-
-
-def test_what_cannot_be_read_is_named_and_the_rest_is_mended(
-    made: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("file").unlink()
-    # Reading it fails, as from a bad sector.
-    Path("file").symlink_to("/proc/self/mem")
-    Path("data/two").unlink()
-    main()
-    told = [f"unreadable: file: {os.strerror(errno.EIO)}", "mended: data"]
-    assert capsys.readouterr().out.splitlines()[-2:] == told
-    Path("file").unlink()
-    main()
+def test_another_users_file_in_a_shared_cache_is_left_alone(made: dict[str, Path]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", Mock(side_effect=PermissionError))
+        main()
     assert is_whole(made)
 
 
 def test_what_a_stage_is_writing_is_left_alone(made: dict[str, Path]) -> None:
-    apart("file")
+    apart()
     Path("file").write_text("half")
     rwlock = Path(".dvc/tmp/rwlock")
     stage = {"pid": os.getppid(), "cmd": "dvc repro"}
@@ -187,6 +143,7 @@ def test_what_a_stage_is_writing_is_left_alone(made: dict[str, Path]) -> None:
     assert Path("file").read_text() == "half"
     rwlock.unlink()
     main()
+    repro()
     assert is_whole(made)
 
 
@@ -198,26 +155,9 @@ def test_what_dvc_has_written_half_is_removed(made: dict[str, Path]) -> None:
     rwlock.write_text('{"')
     main()
     assert not lock.exists()
+    # Nor is it needed.
+    main()
     # What DVC remembers of the run has what the file had.
-    run()
+    assert repro() == 0
     assert lock.read_text() == content
     assert is_whole(made)
-    # A conflict is left to the user.
-    lock.write_text(f"<<<<<<< HEAD\n{content}=======\n>>>>>>> other\n")
-    with pytest.raises(DvcException, match=r"dvc\.lock"):
-        main()
-    assert lock.read_text().startswith("<<<<<<< HEAD")
-    lock.write_text(content)
-
-
-def test_another_users_file_in_a_shared_cache_is_not_called_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Of which reading fails, as from a bad sector.
-    assert is_damaged(Path("/proc/self/mem"))
-
-    def refuse(*_: Any) -> Any:
-        raise PermissionError
-
-    monkeypatch.setattr(Path, "open", refuse)
-    assert not is_damaged(tmp_path / "ab" / "cd")
