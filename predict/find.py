@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
 from stages.common.errors import UserError
-from stages.data.paper import without_paper
+from stages.data.paper import FAINT, on_paper, without_paper
 
 MAX_DIGITS = 60
 # Pixels of the longer side: of what is looked at, of what the paper's shade is estimated from, and
@@ -26,13 +26,13 @@ WIDEST_STROKE, STROKES = 0.25, 3
 # A sheet of paper on a table: its least share of the picture, and of the rectangle around it; and
 # the light of the table as a share of its own.
 SHEET, RECTANGLE, TABLE = 0.15, 0.85, 0.5
-# Grey levels of 255, and multiples of the noise, by which ink differs from paper at least.
-CONTRAST, NOISES = 16, 5
+# Multiples of the noise by which ink differs from paper at least.
+NOISES = 5
 # Shares of a stroke's full ink: what is blank, where a stroke ends, and what is full.
 BLANK, EDGE, FULL = 0.2, 0.35, 0.8
 # The share of the ink's level below which a mark is paper, and how much wider than high a digit is
 # at most.
-FAINT, WIDEST = 0.4, 6
+PALE, WIDEST = 0.4, 6
 # How much longer than a digit a rule is, and its least share of the grid that it is in; and how
 # much darker than a rule the stroke is that crosses it.
 RULE, SPAN, DARKER = 1.2, 0.7, 2
@@ -64,7 +64,7 @@ Components = tuple[NDArray[np.signedinteger], list[tuple[slice, ...]], NDArray[n
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """The first picture of a file as (height, width, 3), upright, on white, at most 1,500 wide.
+    """The first picture of a file as (height, width, 3), upright, on paper, at most 1,500 wide.
 
     Raises:
         UserError: There is no such file, it is no picture, it is damaged or too large.
@@ -95,10 +95,7 @@ def _on_paper(image: Image.Image) -> NDArray[np.uint8]:
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         values -= values.min()
         image = Image.fromarray((values * (255 / max(values.max(), 1))).astype(np.uint8))
-    if image.has_transparency_data:
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image.convert("RGBA"))
-    image = image.convert("RGB")
+    image = on_paper(image).convert("RGB")
     image.thumbnail((SIDE, SIDE), reducing_gap=2)
     return np.asarray(image)
 
@@ -128,7 +125,7 @@ def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArra
     wide = WIDEST_STROKE * max(image.shape)
     while True:
         found = _from_paper(grey, is_paper, int(wide))
-        least = max(CONTRAST, NOISES * _noise(found[is_paper])[1])
+        least = max(FAINT, NOISES * _noise(found[is_paper])[1])
         if not (found > least).any():
             raise UserError("a blank page: nothing on it differs from the paper")
         ink = _without_rules(found, least)
@@ -161,7 +158,7 @@ def _from_paper(
     found = paper[half : half + grey.shape[0], half : half + grey.shape[1]] - grey
     middle, noise = _noise(found[is_paper])
     # That is from the lightest paper near: how far other paper is from it tells what is near.
-    free = is_paper & (found < middle + max(3 * noise, CONTRAST / 2))
+    free = is_paper & (found < middle + max(3 * noise, FAINT / 2))
     shade, share = (
         ndimage.gaussian_filter(
             _resized(values.astype(np.float32), _coarse(grey.shape), Image.Resampling.BOX),
@@ -275,7 +272,7 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     own = [difference[box][labels[box] == i] for i, box in enumerate(boxes, 1)]
     levels = np.array([0, *(np.quantile(of_one, 0.95) for of_one in own)])
     # A ruled line is far fainter than what is written on it.
-    levels[levels < FAINT * np.quantile(levels[labels[labels > 0]], 0.75)] = np.inf
+    levels[levels < PALE * np.quantile(levels[labels[labels > 0]], 0.75)] = np.inf
     labels, boxes, ends = _joined((difference > EDGE * levels[labels]) & (labels > 0))
     if not boxes:
         raise UserError("no digit found")
@@ -344,7 +341,7 @@ def _joined(ink: NDArray[np.bool_]) -> Components:
 def _small(picture: NDArray[np.uint8]) -> Digit:
     """The digit of a picture as small as MNIST's are: all that is not as its border is."""
     ink = abs(without_paper(np.asarray(Image.fromarray(picture).convert("L"))))
-    if ink.max() < CONTRAST:
+    if ink.max() < FAINT:
         raise UserError("a blank page: nothing on it differs from the paper")
     return Digit((slice(0, ink.shape[0]), slice(0, ink.shape[1])), ink)
 

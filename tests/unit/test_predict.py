@@ -254,7 +254,8 @@ def test_transparent_turned_and_16_bit_pictures(tmp_path: Path, whole: NDArray[n
     flat = page(whole[:2], 2)
     ink, exif = 255 - flat[..., 0], Image.Exif()
     exif[0x0112] = 6  # To be turned to the right.
-    save_page(tmp_path / "clear.png", np.dstack([np.zeros_like(flat), ink]))
+    save_page(tmp_path / "black.png", np.dstack([np.zeros_like(flat), ink]))
+    save_page(tmp_path / "white.png", np.dstack([np.full_like(flat, 255), ink]))
     save_page(tmp_path / "turned.png", np.rot90(flat), exif=exif)
     save_page(tmp_path / "deep.png", 60_000 - ink.astype(np.uint16) * 200)
     save_page(tmp_path / "bilevel.tiff", ink < 128)
