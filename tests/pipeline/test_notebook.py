@@ -86,6 +86,6 @@ def test_it_runs_in_the_root_too_with_the_stages_there(clone: Clone) -> None:
 
 
 def test_without_data_its_first_cell_says_what_to_do(tmp_path: Path) -> None:
-    made = Clone.of(ROOT, tmp_path / "clone", tmp_path)
+    made = Clone.of(ROOT, tmp_path / "clone")
     with pytest.raises(CellExecutionError, match=r"run `dvc repro` \(or `dvc pull`\) first"):
         run(CHAPTER_3.cells[:2], made.folder / "notebooks")

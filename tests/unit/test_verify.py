@@ -36,7 +36,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     with Repo.init(no_scm=True) as repo, repo.config.edit() as config:
         config["cache"]["type"] = "copy"
     repro()
-    clone, outs = Clone(folder, folder), yaml.load(Path("dvc.lock"))["stages"]["make"]["outs"]
+    clone, outs = Clone(folder), yaml.load(Path("dvc.lock"))["stages"]["make"]["outs"]
     names = {out["path"]: out["md5"] for out in outs} | clone.outs()
     return {path: clone.cached(name) for path, name in names.items()}
 
