@@ -15,7 +15,7 @@ from stages.common.errors import UserError
 from stages.data import check_data
 from stages.data.augment import augment
 from stages.data.sources import Mnist
-from stages.output.pictures import save_matrix, save_panels
+from stages.output.pictures import save_matrix
 from tests.support import ROOT
 from tests.support.clone import Clone
 
@@ -153,20 +153,6 @@ def test_augmented_set_has_every_copy_once_with_its_label(digits: Mnist) -> None
     np.testing.assert_array_equal(new_labels, again)
     assert (new_labels != other).any()
     assert (new_labels != np.tile(labels, 5)).any()
-
-
-def test_a_figure_is_ink_on_paper(tmp_path: Path, digits: Mnist) -> None:
-    path, sizes = tmp_path / "figure.png", []
-    # Of two lines, the second.
-    for title in ("short", "a title of two lines, for a class with a long name"):
-        save_panels(path, [digits[0][0], digits[0][1]], ["one", title], 2, 3)
-        pixels = np.asarray(Image.open(path).convert("L"))
-        sizes.append(pixels.shape)
-        assert pixels.min() < 20
-        # No title reaches the border.
-        assert {*pixels[:, 0], *pixels[:, -1], *pixels[0]} == {255}
-    assert sizes[0][1] == sizes[1][1]
-    assert sizes[0][0] < sizes[1][0]
 
 
 @pytest.mark.parametrize("name", ["M" * 30, "a longer name of 30 letters_", "шапка"])

@@ -15,7 +15,6 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from stages.common.errors import UserError
@@ -50,12 +49,11 @@ def write_csv(
     folder: Path,
     name: str = "",
     header: str = "",
-    parts: list[NDArray] = PARTS,
     encoding: str = "utf-8",
     is_labelled: bool = True,
 ) -> None:
     """As Kaggle has them, of which test.csv may have no labels."""
-    for part, X, y in zip(("train", "test"), parts[:2], parts[2:], strict=True):
+    for part, X, y in zip(("train", "test"), PARTS[:2], PARTS[2:], strict=True):
         table = np.column_stack([y, X.reshape(len(X), -1)])
         columns = table if is_labelled or part == "train" else table[:, 1:]
         path = folder / f"{name}{part}.csv"
@@ -71,7 +69,6 @@ def write_csv(
         (partial(write_csv, name="mnist_", header="label,1x1,1x2"), 2),
         # Excel writes a mark before the first line.
         (partial(write_csv, encoding="utf-8-sig"), 2),
-        (partial(write_csv, name="emnist-letters-", parts=TURNED), 2),
         (partial(write_csv, header="pixel" + ",pixel" * 783, is_labelled=False), 1),
     ],
 )
