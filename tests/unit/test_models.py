@@ -88,6 +88,18 @@ def test_sgd_is_scikit_learns_on_any_images(seed: int) -> None:
     assert_is_scikit_learns(X, y, seed % 2 == 1, max_iter=max_iter, tol=tol, random_state=seed)
 
 
+def test_the_margin_covers_every_order_of_a_sum(small: Mnist) -> None:
+    """A score in any order, and scikit-learn's, are nearer than a quarter of what is allowed."""
+    X, random = small[0][:, small[0].any(axis=0)], np.random.RandomState(0)
+    n_pixels, scaler = X.shape[1], StandardScaler().fit(X)
+    on_pixels = np.empty(n_pixels)
+    for w in random.normal(size=(20, n_pixels)) * 10.0 ** random.randint(-9, 9, (20, 1)):
+        subtract, most = sgd.prepare(w, scaler.mean_, 1 / scaler.scale_, on_pixels)
+        for row, scaled in zip(X[:10], scaler.transform(X[:10]), strict=True):
+            difference = sgd.approximate_dot(on_pixels, row) - subtract - np.cumsum(w * scaled)[-1]
+            assert abs(difference) < sgd.margin(n_pixels) * most / 4
+
+
 def test_scores_are_cross_val_predicts_whichever_images_the_scaler_sees(small: Mnist) -> None:
     """All of them as the notebook's, or those of a fold; of none, the stage's test has them."""
     X, y = small
