@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.neighbors import KNeighborsClassifier
 
 from stages.data.sources import Mnist
 from stages.neighbors.evaluate_multilabel import multilabel_metrics
+from stages.neighbors.knn import vote
 from stages.neighbors.search import nearest
 from stages.neighbors.search_grid import grid_metrics, search_grid
 
@@ -71,3 +73,13 @@ def test_there_is_no_f1_where_a_label_is_the_same_for_all(constant: bool) -> Non
         assert multilabel_metrics(y[0], y, said)["f1"] == {}
     y[0, 1] = not constant
     assert multilabel_metrics(y[0], y, y)["f1"] == {"macro": 1.0, "weighted": 1.0}
+
+
+def test_by_distance_the_same_image_outvotes_all_and_nearer_counts_more() -> None:
+    """Of distances of 0 and 1, and of 1 and √2: as for scikit-learn, to the last one."""
+    for y, squared, answer in (([0, 1, 1], [0, 1, 1], 0), ([1, 0], [1, 2], 1), ([0, 1], [1, 2], 0)):
+        found = {"indices": np.arange(len(y))[None], "squared_distances": np.array([squared])}
+        labels, k = np.array(y, np.uint8), len(y)
+        assert vote(found, labels, k, "distance").tolist() == [answer]
+        model = KNeighborsClassifier(k, weights="distance")
+        assert model.fit(np.sqrt(np.array(squared))[:, None], labels).predict([[0]]) == [answer]
