@@ -71,6 +71,7 @@ def test_an_svc_is_scikit_learns_bit_for_bit(
 @pytest.mark.parametrize(
     ("n", "noise", "factor", "C", "tolerance", "seed"),
     [
+        (300, 0.2, 0.1, 100, 1e-3, 0),
         (600, 0.1, 0.5, 10, 1e-5, 0),
         (2500, 0.0, 5.0, 0.001, 1e-3, 0),
         (2500, 0.5, 0.05, 0.1, 1e-5, 2),
