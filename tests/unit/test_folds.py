@@ -1,6 +1,6 @@
 """No cross-validation sees the fold that it asks about."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from sklearn.model_selection import KFold
 
 from stages.common.folds import fold_numbers
 from stages.data.sources import Mnist
-from stages.models import dummy, forest, sgd, svc
+from stages.models import forest, sgd, svc
 from stages.models.fit import fit_each, out_of_fold_scores, outside_each
 from stages.neighbors.evaluate_multilabel import multilabels, out_of_fold_predictions
 from stages.neighbors.search import nearest
@@ -45,11 +45,8 @@ def strokes(images: NDArray[np.uint8], y: NDArray) -> NDArray:
     return np.moveaxis(cross_validated(found, y, FOLDS, STROKES)[0], -1, 0)
 
 
-SGD: Mapping[str, Any] = {"max_iter": 20, "tol": 1e-3, "seed": 0}
 ANSWERS = {
-    "dummy": partial(fitted, dummy.build, strategy="prior"),
-    "sgd": partial(fitted, sgd.build, **SGD, scale="none"),
-    "sgd, scaled": partial(fitted, sgd.build, **SGD, scale="each_fold"),
+    "sgd": partial(fitted, sgd.build, max_iter=20, tol=1e-3, seed=0, scale="each_fold"),
     "forest": partial(fitted, forest.build, n_estimators=10, seed=0),
     "svc": partial(fitted, svc.build, C=1.0, gamma="auto", multiclass="one_vs_one"),
     "multilabel": multilabel,
