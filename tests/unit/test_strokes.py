@@ -19,11 +19,18 @@ from stages.data.sources import Mnist
 from stages.models.svc import OneVsOneSVC
 from stages.strokes.choose_svm import main as choose
 from stages.strokes.extract_features import (
+    CELLS,
     SHADES,
     SIDE,
+    SPREAD,
+    X,
+    Y,
+    blurred,
+    directions,
     features,
     gradients,
     normalising,
+    warped,
 )
 from stages.strokes.svm import (
     COEFFICIENT,
@@ -45,6 +52,7 @@ from tests.support import IS_X86
 
 # Of the features of copies, as found on x86-64.
 DIGEST = "01eafaecd253962b267be0d4c6c5ee1b89b2a360fcec1019ca62ed98dc85c4a0"
+IDENTITY = np.array([[[SIDE / 2, 0, 13.5], [0, SIDE / 2, 13.5]]])
 
 
 def fit(X: NDArray[np.uint16], y: NDArray, C: float, gamma: float) -> OneVsOneSVC:
@@ -60,6 +68,79 @@ def theirs(X: NDArray[np.uint16], y: NDArray, C: float, gamma: float) -> SVC:
 def some(digits: Mnist) -> Images:
     pixels = digits[0][:1200]
     return Images(pixels, features(pixels, normalising(pixels)))
+
+
+def mapped(image: NDArray[np.uint8], affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By SciPy."""
+    down, right = (np.mgrid[:SIDE, :SIDE] + 0.5) / (SIDE / 2) - 1
+    column, row = (a * right + b * down + c for a, b, c in affine)
+    return ndimage.map_coordinates(image.astype(float), [row, column], order=1, mode="constant")
+
+
+def test_a_normalised_image_is_centred_upright_and_of_one_size(digits: Mnist) -> None:
+    images = digits[0][:200]
+    row, column = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    found = []
+    for image, affine in zip(images, normalising(images), strict=True):
+        ink = mapped(image, affine)
+        ink /= ink.sum()
+        x, y = (column * ink).sum(), (row * ink).sum()
+        across, down = ((column - x) ** 2 * ink).sum(), ((row - y) ** 2 * ink).sum()
+        covariance = ((column - x) * (row - y) * ink).sum()
+        slant, spread = covariance / np.sqrt(across * down), np.sqrt(max(across, down))
+        found.append([abs(x), abs(y), abs(slant), abs(spread / SPREAD - 1)])
+    # Long strokes leave the frame, and bilinear interpolation blurs.
+    assert (np.median(found, axis=0) < [0.1, 0.1, 0.02, 0.02]).all()
+    assert (np.quantile(found, 0.95, axis=0) < [0.5, 0.5, 0.15, 0.05]).all()
+
+
+@pytest.mark.parametrize("maps", ["identity", "normalising", "warped"])
+def test_gradients_are_scipys_sobel(digits: Mnist, maps: str) -> None:
+    images = digits[0][:20]
+    of = np.repeat(IDENTITY, 20, axis=0) if maps == "identity" else normalising(images)
+    if maps == "warped":
+        of = warped(of, np.random.default_rng(0).uniform(-0.2, 0.2, (20, 2, 3)))
+    for image, affine, (x, y) in zip(images, of, gradients(images, of), strict=True):
+        expected = SHADES * mapped(image, affine)
+        # The positions are rounded to 256ths, and so a shade of 255 to 1; the result to a quarter.
+        tolerance = 8 * (SHADES * 2 * 255 / 512 + 1)
+        for found, axis in ((x, 1), (y, 0)):
+            difference = abs(found - ndimage.sobel(expected, axis=axis, mode="nearest"))
+            assert difference.max() <= tolerance
+            assert difference.mean() < 4
+
+
+def test_a_warp_moves_the_point_before_the_map() -> None:
+    maps, warp = np.random.default_rng(0).normal(size=(2, 5, 2, 3))
+    point = np.array([0.3, -0.7, 1])
+    moved = point + np.pad(warp @ point, ((0, 0), (0, 1)))
+    expected = np.einsum("nij,nj->ni", maps, moved)
+    np.testing.assert_allclose(warped(maps, warp) @ point, expected)
+
+
+def test_the_parts_of_a_gradient_sum_to_it() -> None:
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (1, SIDE, SIDE))
+    gradient = np.rint(3000 * np.stack([np.cos(angles), np.sin(angles)], axis=1)).astype(np.int32)
+    parts = directions(gradient)
+    assert parts.min() >= 0
+    # Along the two nearest directions: none is an eighth of a turn away or farther.
+    turned = abs((angles[:, None] / (np.pi / 4) - np.arange(8)[:, None, None] + 4) % 8 - 4)
+    assert (parts[turned > 1] == 0).all()
+    assert (parts[turned < 0.9] > 0).all()
+    # Twice the area of two neighbours, 99 * 70, is shifted by 7 bits.
+    total = np.einsum("ndij,ad->naij", parts * (2**7 / (99 * 70)), np.stack([X, Y]))
+    assert abs(total - gradient).max() < 4
+
+
+def test_a_cell_is_a_gaussian_sum() -> None:
+    plane = np.random.default_rng(0).integers(0, 5000, (1, SIDE, SIDE), dtype=np.int32)
+    row, column = np.mgrid[:SIDE, :SIDE]
+    cell = SIDE / CELLS
+    for i, j in np.ndindex(CELLS, CELLS):
+        down, right = ((k + 0.5) * cell - 0.5 for k in (i, j))
+        squared = ((row - down) ** 2 + (column - right) ** 2) / (cell / 2) ** 2
+        expected = (plane * np.exp(-squared / 2)).sum() * 64**2
+        assert blurred(plane)[0, i, j] == pytest.approx(expected, rel=0.03)
 
 
 def test_features_have_one_length_and_a_blank_image_none(digits: Mnist) -> None:

@@ -1,6 +1,7 @@
 """The SVCs against scikit-learn's, bit for bit, and the same bits on any machine."""
 
 import hashlib
+from decimal import Decimal, localcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from stages.data.sources import Mnist
 from stages.models import svc
 from stages.models.fit import fit_each, predictions, scores
 from stages.models.saved import save_model
-from stages.models.svc import OneVsOneSVC, build, coefficient
+from stages.models.svc import Images, OneVsOneSVC, build, coefficient, kernel_row
 from tests.support import IS_X86
 
 LEARNED = ("support_", "support_vectors_", "n_support_", "dual_coef_", "intercept_", "n_iter_")
@@ -150,3 +151,28 @@ def test_gamma_is_scikit_learns_but_for_rounding(digits: Mnist) -> None:
     for gamma, of in (("scale", X), ("auto", X), (0.5, X), ("scale", np.zeros_like(X))):
         theirs = SVC(gamma=gamma).fit(of.astype(float), np.arange(777) % 2)._gamma
         assert coefficient(gamma, of) == pytest.approx(theirs, rel=1e-12, abs=0)
+
+
+def test_a_tie_is_answered_as_scikit_learn_does() -> None:
+    """An image in the middle of two, of three, and one that no support vector is near to."""
+    X = np.array([[0, 0], [0, 200], [200, 0], [200, 200]], dtype=np.uint8)
+    asked = np.array([[100, 100], [0, 100], [100, 0], [255, 255]], dtype=np.uint8)
+    for y in ([0, 1, 1, 0], [0, 1, 2, 2], [0, 1, 2, 3], [5, 5, 5, 9]):
+        ours, theirs = OneVsOneSVC(1.0, 1e-4).fit(X, y), SVC(gamma=1e-4).fit(X.astype(float), y)
+        assert_same(ours, theirs)
+        np.testing.assert_array_equal(ours.predict(asked), theirs.predict(asked.astype(float)))
+
+
+def test_the_kernel_is_right_to_the_last_place() -> None:
+    rng = np.random.default_rng(0)
+    squares = np.append(rng.integers(0, 2**31, 4000), [0, 1, 2**31 - 1]).astype(np.int32)
+    for gamma in (1e-300, 1e-10, 1e-8, 7e-8):
+        found, blank = np.empty(len(squares)), np.zeros((1, len(squares)), dtype=np.uint8)
+        kernel_row(blank[:, 0].copy(), 0, Images(blank, squares, gamma), found)
+        with localcontext() as context:
+            context.prec = 40
+            for square, value in zip(squares.tolist(), found.tolist(), strict=True):
+                exact = Decimal(-min(gamma * square, 150)).exp()
+                # Just below 1, places are half as wide.
+                place = Decimal(float(np.spacing(value))) / (2 if value == 1 else 1)
+                assert abs(Decimal(value) - exact) < Decimal("0.51") * place
