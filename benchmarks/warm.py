@@ -4,13 +4,11 @@
 ``dvc repro`` makes, and leaves it as it is: it edits a copy of the commit and of DVC's cache.
 """
 
-import os
 import platform
 import re
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -25,9 +23,6 @@ from ruamel.yaml import YAML
 yaml = YAML()
 TIMES = 3
 ROOT = Path(__file__).parent.parent
-# `python` and `dvc` are those of the environment that runs the benchmark.
-PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-ENVIRONMENT = {**os.environ, "PATH": PATH}
 # What is edited at once: parameters, with their values, and files, with a text and another one.
 Edit: TypeAlias = Mapping[str, Any]
 # By the rows of README.md.
@@ -78,7 +73,7 @@ def machine() -> str:
 def run(folder: Path, *command: str) -> float:
     """The seconds that a command takes in ``folder``."""
     start = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return time.perf_counter() - start
 
 
