@@ -64,8 +64,6 @@ def machine() -> str:
         "processor": names[0] if names else platform.processor(),
         "cores": cpu_count(),
         "Python": platform.python_version(),
-        # Which every stage refuses to do without.
-        **YAML(typ="safe").load(ROOT / "stages" / "libraries.yaml"),
     }
     return ", ".join(f"{what} {which}" for what, which in found.items())
 

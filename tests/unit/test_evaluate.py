@@ -36,8 +36,8 @@ SCORES = {"many": MANY, "ties": np.round(MANY, 2), "one": 0 * MANY}
 
 @pytest.mark.parametrize(
     ("kind", "decision", "precision"),
-    # Which find some, all and none; the last does not reach its precision.
-    [("many", 0.5, 0.4), ("ties", -9.0, 0.3), ("one", 9.0, 1)],
+    # Which find some, all and none: a score at the threshold is not above it.
+    [("many", 0.5, 0.4), ("ties", -9.0, 0.3), ("one", 0.0, 1)],
 )
 def test_detectors_are_worth_what_scikit_learn_says(
     tmp_path: Path, kind: str, decision: float, precision: float
@@ -51,7 +51,7 @@ def test_detectors_are_worth_what_scikit_learn_says(
     answers = {"first_scores": np.array([1.5]), "predictions": PREDICTIONS}
     save_group(tmp_path / "trained" / "predictions.npz", **answers)
     decisions = {"trained": decision, "not": 0.25}
-    thresholds = {"precision": precision, "first_digit": [0, 2], "decision": decisions}
+    thresholds = {"precision": precision, "first_digit": [0, 1.5, 2], "decision": decisions}
     (tmp_path / "params.yaml").write_text(json.dumps({"binary": {"thresholds": thresholds}}))
     evaluate_binary.main(
         tmp_path / "params.yaml",
@@ -83,7 +83,9 @@ def test_detectors_are_worth_what_scikit_learn_says(
         if model == "trained":
             chosen = expected.get("operating_point", {}).get("threshold")
             expected["test_accuracy"] = np.mean(Y_TEST == PREDICTIONS)
-            expected["first_digit"] = {"score": 1.5, "above_0": True, "above_2": False}
+            # A score at the threshold is not above it.
+            above = {"above_0": True, "above_1.5": False, "above_2": False}
+            expected["first_digit"] = {"score": 1.5, **above}
         metrics = json.loads((tmp_path / "metrics" / f"{model}.json").read_text())
         (flat,), (expected_flat,) = (
             pd.json_normalize(nested).to_dict("records") for nested in (metrics, expected)
@@ -118,10 +120,7 @@ def assert_are_points(folder: Path, scores: NDArray[np.float64], chosen: float |
 
 
 def test_a_threshold_has_one_key_however_it_is_written_and_no_two_share_one() -> None:
-    """DVC runs nothing where 0 becomes 0.0. A score at the threshold is not above it."""
-    found = first_digit_metrics(2164.25, (0, 8000, 0.5, 2164.25))
-    answers = {"above_0": True, "above_8000": False, "above_0.5": True, "above_2164.25": False}
-    assert found == {"score": 2164.25, **answers}
+    """DVC runs nothing where 0 becomes 0.0."""
     asked = [1234567, 1234568, 0.1, 0.10000001, 1e-9, -1, 10**20, 123456789.5]
     assert first_digit_metrics(0.5, asked) == first_digit_metrics(0.5, [*map(float, asked)])
     assert list(first_digit_metrics(0.5, asked).values())[1:] == [of < 0.5 for of in asked]

@@ -160,7 +160,7 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
     scores = np.random.RandomState(0).normal(size=(N_TRAIN, 10)) + 1.5 * np.eye(10)[y]
     said = scores.argmax(axis=1)
     analyse_errors.main(
-        write(folder / "params.yaml", {"errors": {"pair": [3, 5], "n_examples": 7}}),
+        write(folder / "params.yaml", {"errors": {"pair": [3, 5], "n_examples": 9}}),
         folder / "train",
         folder / "test",
         folder / "classes.json",
@@ -180,16 +180,16 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
         assert [*found] == [*found.index] == [*NAMES.values()]
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
-    def panel(actual: int, predicted: int, n: int) -> NDArray[np.uint8]:
-        """The first ``n``, three a line, and then blanks, of which nine are enough."""
-        chosen = images[(y == actual) & (said == predicted)][:n]
+    def panel(actual: int, predicted: int) -> NDArray[np.uint8]:
+        """The first nine, three a line, and then blanks, of which nine are enough."""
+        chosen = images[(y == actual) & (said == predicted)][:9]
         return sheet(np.concatenate([chosen, np.zeros((9 - len(chosen), 28, 28), np.uint8)]), 3)
 
     pictures, titles, *_ = drawn["errors"]
     pairs = [(3, 3), (3, 5), (5, 3), (5, 5)]
     assert titles == [f"number {a} classified as number {p}: {matrix[a, p]}" for a, p in pairs]
-    np.testing.assert_array_equal(pictures, [panel(a, p, 7) for a, p in pairs])
-    panels = [[panel(a, p, 9) for p in range(10)] for a in range(10)]
+    np.testing.assert_array_equal(pictures, [panel(a, p) for a, p in pairs])
+    panels = [[panel(a, p) for p in range(10)] for a in range(10)]
     np.testing.assert_array_equal(drawn["confusions"][0], panels)
     # Whole lines of eight, at least one, and 60 images at most.
     pictures, titles, *_ = drawn["still_wrong"]
