@@ -24,8 +24,7 @@ from tests.support.waiting import wait_for
 
 # The stages that send something, and one of each kind.
 SENT = [name for name, stage in stages().items() if "stages/parallel" in modules(stage)]
-ONE_OF_EACH = ["fit@binary_forest", "fit@digits_sgd", "fit@digits_ovr_svc"]
-ONE_OF_EACH += ["find_neighbors@test_in_augmented", "denoise", "choose_svm"]
+ONE_OF_EACH = ["fit@binary_forest", "fit@digits_sgd", "find_neighbors@test_in_train", "choose_svm"]
 OTHER_CODE = """
 import sys
 import stages.models.fit, stages.models.sgd, stages.models.svc, stages.neighbors.search
@@ -35,12 +34,12 @@ for name, module in list(sys.modules.items()):
         own = [key for key, of in vars(module).items() if getattr(of, "__module__", "") == name]
         vars(module).update(dict.fromkeys(own))
 """
-# A library or Python of another version, as far as anyone asks.
-OTHER_VERSION = """
+# A library of another version, as far as anyone asks.
+OTHER_LIBRARY = """
 import distributed.versions as of
-of.get_package_info = lambda names, real=of.get_package_info: {{
-    name: {1!r} if name == {0!r} else version for name, version in real(names).items()
-}}
+of.get_package_info = lambda names, real=of.get_package_info: {
+    name: "0.1" if name == "scipy" else version for name, version in real(names).items()
+}
 """
 
 
@@ -113,7 +112,6 @@ assert found in ([1e6] * 12, [None] * 12)
 """
 TOTALS, DIE = SCRIPT.format("total", "images"), SCRIPT.format("os._exit", "1")
 SLEEP = SCRIPT.format("time.sleep", "600")
-OTHER_LIBRARY = OTHER_VERSION.format("scipy", "0.1")
 # As if a worker had come meanwhile.
 CHANGE = SCRIPT.format("exec", f"{OTHER_LIBRARY!r}, {{}}")
 
@@ -155,8 +153,6 @@ def test_a_worker_that_is_killed_takes_nothing_along() -> None:
         (DIE, "", "all those workers died while running it"),
         # Before any task.
         (DIE, OTHER_LIBRARY, "Mismatched versions found .* scipy [^N]+ 0.1$"),
-        (DIE, OTHER_VERSION.format("scipy", None), "found .* scipy [^N]+ None$"),
-        (DIE, OTHER_VERSION.format("python", "3.10.0"), "found .* python 3.1[^0].* 3.10.0$"),
         (CHANGE, "", "Mismatched versions found .* scipy [^N]+ 0.1$"),
         (SLEEP, "", "timed out after 3.00 s waiting without any running workers"),
     ],
