@@ -59,13 +59,10 @@ def machine() -> str:
     """What the times depend on, and the date."""
     cpus = Path("/proc/cpuinfo")
     names = re.findall("model name.*: (.+)", cpus.read_text()) if cpus.exists() else []
-    found = {
-        "date": time.strftime("%Y-%m-%d"),
-        "processor": names[0] if names else platform.processor(),
-        "cores": cpu_count(),
-        "Python": platform.python_version(),
-    }
-    return ", ".join(f"{what} {which}" for what, which in found.items())
+    processor = names[0] if names else platform.processor()
+    python = platform.python_version()
+    date = time.strftime("%Y-%m-%d")
+    return f"date {date}, processor {processor}, cores {cpu_count()}, Python {python}"
 
 
 def run(folder: Path, *command: str) -> float:

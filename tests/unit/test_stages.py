@@ -150,9 +150,9 @@ def test_the_svm_on_strokes_is_compared_with_knn(folder: Path) -> None:
     assert steps["errors"].tolist() == [of_knn, N_TEST, of_strokes]
 
 
-@pytest.mark.parametrize("n_wrong", [0, 70])
+@pytest.mark.parametrize(("n_wrong", "n_shown", "n_places"), [(0, 0, 8), (70, 60, 64)])
 def test_the_confusions_written_and_drawn_are_scikit_learns(
-    folder: Path, drawn: dict[str, Any], n_wrong: int
+    folder: Path, drawn: dict[str, Any], n_wrong: int, n_shown: int, n_places: int
 ) -> None:
     images, y = map(np.asarray, load_set(folder / "train"))
     test_images, y_test = map(np.asarray, load_set(folder / "test"))
@@ -193,12 +193,10 @@ def test_the_confusions_written_and_drawn_are_scikit_learns(
     np.testing.assert_array_equal(drawn["confusions"][0], panels)
     # Whole lines of eight, at least one, and 60 images at most.
     pictures, titles, *_ = drawn["still_wrong"]
-    n_shown = min(n_wrong, 60)
-    shown = np.zeros((max(8, -(-n_shown // 8) * 8), 28, 28))
-    shown[:n_shown] = test_images[:n_shown]
-    np.testing.assert_array_equal(pictures, shown)
+    blank = np.zeros((n_places - n_shown, 28, 28))
+    np.testing.assert_array_equal(pictures, [*test_images[:n_shown], *blank])
     labels = [f"number {i}, not number {(i + 1) % 10}" for i in y_test[:n_shown]]
-    assert titles == labels + [""] * (len(shown) - n_shown)
+    assert titles == labels + [""] * len(blank)
 
 
 def test_the_grid_and_its_winner_are_worth_what_scikit_learn_says(
