@@ -217,10 +217,6 @@ def draw(page: Page, stroke: list[tuple[int, int]]) -> None:
     page.mouse.up()
 
 
-def clear(page: Page) -> None:
-    page.get_by_role("button", name="Clear").click()
-
-
 def seen(page: Page) -> NDArray[np.uint8]:
     """What the classifiers see (28, 28), from 0 to 255 (ink)."""
     grey = levels(page, "#seen")
@@ -295,7 +291,7 @@ def test_a_drawn_digit_is_answered_as_in_python(page: Page, clone: Clone, theirs
         shown = "They agree." if best == first else differ
         expect(page.locator("#differ")).to_have_text(shown)
         said |= {best, shown[:10]}
-        clear(page)
+        page.get_by_role("button", name="Clear").click()
         assert not levels(page, "#paper").any()
         assert not seen(page).any()
         assert page.inner_text("#says") == "Nothing is drawn."
