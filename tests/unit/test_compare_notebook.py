@@ -21,7 +21,7 @@ def compared(
     results = {
         "data": {"is_mnist": is_mnist},
         "folder": {"m": {"a": {"b": ours}, "c": {"d": True}}},
-        "plots": {"p": [["x"], ["1"], ["2.5"]]},
+        "plots": {"p": [["x", "y"], ["1", "3"], ["2.5", "4"]]},
     }
     (found,) = compare(notebook, params or {"binary": {"target": 5, "other": 1}}, results)
     assert found[:2] == ("In 1", "é")
