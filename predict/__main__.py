@@ -14,7 +14,7 @@ from typing import Any
 
 from predict.classify import Answer, Classifier
 from predict.draw import save_prediction
-from predict.find import Digit, read_picture
+from predict.find import Digit, find_digits, read_picture
 from stages.common.errors import UserError
 from stages.common.process_environment import check_cores
 
@@ -25,13 +25,7 @@ def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, An
     """The same for a program; the digit's place as shares of the picture's width and height."""
     rows, columns = digit.box
     height, width = shape[:2]
-    return {
-        "verdict": answer.verdict,
-        "label": answer.label,
-        "candidates": answer.candidates,
-        "margin": round(answer.margin, 4),
-        "distance": round(answer.distance, 1),
-        "test_accuracy": round(answer.accuracy, 4),
+    return answer._asdict() | {
         "left": round(columns.start / width, 4),
         "top": round(rows.start / height, 4),
         "right": round(columns.stop / width, 4),
@@ -39,52 +33,38 @@ def record(digit: Digit, answer: Answer, shape: tuple[int, ...]) -> dict[str, An
     }
 
 
-def check_drawings(drawings: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise :class:`UserError` if a drawing would replace one of ``inputs``, or no picture."""
-    inputs = [path for path in inputs if path.exists()]
-    for drawing in drawings:
-        if not drawing.is_file():
-            continue
-        for path in inputs:
-            if drawing.samefile(path):
-                raise UserError(f"{path} would be drawn over: name another file by --out")
-        if not drawing.read_bytes().startswith(PNG):
-            raise UserError(f"{drawing} is no PNG, and is not drawn over")
+def check_drawings(drawings: Iterable[Path], pictures: Iterable[Path]) -> None:
+    """Raise :class:`UserError` if a drawing would replace a picture, or what is no drawing."""
+    pictures = [path for path in pictures if path.exists()]
+    for drawing in filter(Path.is_file, drawings):
+        if any(map(drawing.samefile, pictures)) or not drawing.read_bytes().startswith(PNG):
+            raise UserError(f"{drawing} is no drawing: name another file by --out")
 
 
-def main(
-    files: Sequence[Path],
-    as_json: bool = False,
-    out: Path = Path("prediction.png"),
-    root: Path = Path(),
-) -> None:
+def main(files: Sequence[Path], out: Path, as_json: bool = False, root: Path = Path()) -> None:
     """Say which digits pictures show, how sure that is, and draw what decided.
 
     Args:
         files: Pictures of one digit or several.
-        as_json: Print JSON.
         out: The PNG to write; of several pictures, with the place of each in its name.
+        as_json: Print JSON.
         root: The pipeline's folder.
 
     Raises:
         UserError: A picture was not read, or its drawing not written, and all others are answered;
-            or a drawing would replace a file that is read, and none is.
+            or a drawing would replace what is none, and nothing is read.
     """
-    if not files:
-        raise UserError("name a picture: python -m predict photo.jpg")
-    if not out.name:
-        raise UserError("--out should be the name of a file")
     check_cores()
     classifier = Classifier(root)
     drawings = [out]
     if len(files) > 1:
-        drawings = [out.with_stem(f"{out.stem}-{number}") for number in range(1, len(files) + 1)]
-    check_drawings(drawings, (*files, *classifier.paths.values()))
+        drawings = [out.parent / f"{out.stem}-{i}{out.suffix}" for i, _ in enumerate(files, 1)]
+    check_drawings(drawings, files)
     records, mistakes = {}, []
     for path, drawing in zip(files, drawings, strict=True):
         try:
             picture = read_picture(path)
-            reading = classifier.read(picture)
+            reading = classifier.read(find_digits(picture))
         except UserError as error:
             mistakes.append(f"{path}: {error}")
             continue
@@ -112,7 +92,7 @@ if __name__ == "__main__":
     # A file may have a name that the terminal cannot show.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     parser = ArgumentParser("python -m predict", description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="*", type=Path, help="pictures of one digit or several")
+    parser.add_argument("files", nargs="+", type=Path, help="pictures of one digit or several")
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
     parser.add_argument(
         "--out",
@@ -120,7 +100,6 @@ if __name__ == "__main__":
         type=Path,
         help="the PNG to write; of several pictures, with the place of each in its name",
     )
-    parser.add_argument("--root", default=Path(), type=Path, help="the pipeline's folder")
     try:
         main(**vars(parser.parse_args()))
     except UserError as error:

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
-from predict.find import Digit, find_digits, mnist_form
-from predict.recorded import check_of_one_run
-from stages.common.arrays import load, load_group
+from predict.find import Digit, mnist_form
+from stages.common.arrays import load, load_group, load_set
 from stages.common.errors import UserError
-from stages.strokes import extract_features, svm
 from stages.strokes.extract_features import features, normalising
 from stages.strokes.svm import Images, apply_second_opinion, nearest, ranked, second_opinion
 
@@ -21,18 +21,7 @@ from stages.strokes.svm import Images, apply_second_opinion, nearest, ranked, se
 SURE, FARTHEST = 1, 0.999
 # Of each of the two likeliest classes, so many images are shown.
 SHOWN = 2
-# What a picture is looked at with, as the training images were.
-CODE = (Path(extract_features.__file__), Path(svm.__file__))
-# The files that are read of what the pipeline makes, by the names of folders in its dvc.yaml.
-MADE = {
-    "images": "{train}/images.npy",
-    "labels": "{train}/labels.npy",
-    "features": "{features}/train.npy",
-    "classes": "{classes}",
-    "svm": "{models}/digits/strokes/svm.npz",
-    "predictions": "{models}/digits/strokes/predictions.npz",
-    "test_labels": "{test}/labels.npy",
-}
+AGAIN = "dvc repro train_svm, or make verify"
 
 
 class Answer(NamedTuple):
@@ -40,8 +29,7 @@ class Answer(NamedTuple):
 
     ``label`` is the answer, ``candidates`` are the two likeliest labels, the answer first, and
     ``margin`` is by how much it won. ``distance`` is that of the features to the nearest training
-    image of its class. ``accuracy`` is the share of right answers among the test images that were
-    won by no more. ``verdict`` is ``sure``, ``unsure``, or ``unlike any`` image that the
+    image of its class. ``verdict`` is ``sure``, ``unsure``, or ``unlike any`` image that the
     classifier was tested on. ``neighbors`` are the rows of the nearest training images of both
     candidates, the answer's first.
     """
@@ -50,7 +38,6 @@ class Answer(NamedTuple):
     candidates: list[int]
     margin: float
     distance: float
-    accuracy: float
     verdict: str
     neighbors: list[int]
 
@@ -67,10 +54,28 @@ class Reading(NamedTuple):
     answers: list[Answer]
 
 
-def made(root: Path) -> dict[str, Path]:
-    """The files of :data:`MADE` of the pipeline in a folder."""
-    folders = YAML(typ="safe").load(root / "dvc.yaml")["vars"][0]
-    return {name: root / path.format(**folders) for name, path in MADE.items()}
+def check_status(root: Path) -> None:
+    """Hold what ``train_svm`` and the stages behind it read and make to ``dvc.lock``.
+
+    As ``dvc status`` does; but what is not there, such as the images as they were downloaded, or
+    DVC's own copies, is no difference.
+
+    Raises:
+        UserError: Something is another than it was in the run that is recorded; or DVC cannot read
+            the pipeline.
+    """
+    try:
+        with Repo(str(root)) as repo:
+            for stage in repo.stage.collect(f"{root / 'dvc.yaml'}:train_svm", with_deps=True):
+                changed = {f"the command of {stage.name}": "edited"} if stage.cmd_changed else {}
+                for entry in (*stage.deps, *stage.outs):
+                    changed |= entry.workspace_status()
+                for name, state in changed.items():
+                    if state != "deleted":
+                        raise UserError(f"{name} is not what dvc.lock records: {AGAIN}")
+    except DvcException as error:
+        line = str(error).splitlines()[0]
+        raise UserError(f"the pipeline in {root.resolve()}: {line}") from error
 
 
 class Classifier:
@@ -84,25 +89,22 @@ class Classifier:
     """
 
     def __init__(self, root: Path) -> None:
-        check_of_one_run(root, "train_svm", CODE)
-        self.paths = made(root)
-        for path in self.paths.values():
-            if not path.exists():
-                raise UserError(f"{path} is not there: make repro, or dvc pull")
-        self.images, self.labels = load(self.paths["images"]), load(self.paths["labels"])
-        self.train = Images(self.images, load(self.paths["features"]))
-        self.svm, tested = load_group(self.paths["svm"]), load_group(self.paths["predictions"])
-        classes = json.loads(self.paths["classes"].read_text(encoding="utf-8"))
-        self.noun: str = classes["noun"]
-        self.names: dict[int, str] = {int(label): name for label, name in classes["names"].items()}
-        self.margins = tested["margin"]
-        self.right = tested["predictions"] == load(self.paths["test_labels"])
-        self.farthest = float(np.quantile(np.sqrt(tested["squared_distances"]), FARTHEST))
-
-    def accuracy(self, margin: float) -> float:
-        """The share of right answers among the test images that were won by no more; 0 of none."""
-        as_little = self.margins <= margin
-        return float(self.right[as_little].mean()) if as_little.any() else 0.0
+        check_status(root)
+        paths = YAML(typ="safe").load(root / "dvc.yaml")["vars"][0]
+        names = "train", "features", "models", "classes", "test"
+        train, of_strokes, models, classes, self.test = (root / paths[name] for name in names)
+        strokes = models / "digits" / "strokes"
+        try:
+            self.images, self.labels = load_set(train)
+            self.train = Images(self.images, load(of_strokes / "train.npy"))
+            self.svm = load_group(strokes / "svm.npz")
+            squared = load_group(strokes / "predictions.npz")["squared_distances"]
+            named = json.loads(classes.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(f"{error.filename} is not there: make repro, or dvc pull") from error
+        self.farthest = float(np.quantile(np.sqrt(squared), FARTHEST))
+        self.noun: str = named["noun"]
+        self.names: dict[int, str] = {int(label): name for label, name in named["names"].items()}
 
     def predict(self, images: NDArray[np.uint8]) -> list[Answer]:
         """The answer for each image, (n, 28, 28)."""
@@ -126,20 +128,14 @@ class Classifier:
                     candidates=[int(label), int(other)],
                     margin=float(margin),
                     distance=distance,
-                    accuracy=self.accuracy(margin),
                     verdict="unlike any" if distance > self.farthest else verdict,
                     neighbors=[int(row) for row in (*rows, *other_rows)],
                 )
             )
         return answers
 
-    def read(self, picture: NDArray[np.uint8]) -> Reading:
-        """The digits of a picture (height, width, 3), and what they are; a part is never sure.
-
-        Raises:
-            UserError: There is none, or more than 60.
-        """
-        digits = find_digits(picture)
+    def read(self, digits: list[Digit]) -> Reading:
+        """What each of the digits is; a part of one is never sure."""
         forms = np.stack([mnist_form(digit.ink) for digit in digits])
         answers = [
             answer._replace(verdict="unsure")

@@ -4,21 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import get_data_path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import Stroke
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from predict.classify import Classifier, Reading
 
 # Legible on white, and as fill below white; told apart by the colour-blind.
 COLOURS = {"sure": "#0b6e4f", "unsure": "#b34700", "unlike any": "#a3195b"}
-FONTS = Path(get_data_path(), "fonts", "ttf")
-BOLD = FontProperties(fname=FONTS / "DejaVuSans-Bold.ttf", size=10)
-SMALL = FontProperties(fname=FONTS / "DejaVuSans.ttf", size=9)
+BOLD: dict[str, Any] = {"fontsize": 10, "weight": "bold"}
+SMALL: dict[str, Any] = {"fontsize": 9}
 # Inches of a tile. In tiles: a card with its text above, and the gap between what the classifier
 # saw and its neighbours.
 TILE, TITLE, NAME, CARD_GAP, GAP = 0.8, 0.56, 0.26, 0.25, 0.3
@@ -51,57 +48,37 @@ def save_prediction(
     for i, (form, answer) in enumerate(zip(forms, answers, strict=True)):
         column, row = divmod(i, n_rows)
         x, y, colour = column * wide + CARD_GAP, row * tall, COLOURS[answer.verdict]
-        _text(ax, x, y + 0.15, f"{i + 1}: {classifier.describe(answer)}", colour, BOLD)
-        _text(ax, x, y + 0.4, answer.reasons(), "dimgray", SMALL)
-        _tile(ax, form, "as seen", x, y + TITLE, (colour, 2), ("dimgray", SMALL))
+        _text(ax, x, y + 0.15, f"{i + 1}: {classifier.describe(answer)}", color=colour, **BOLD)
+        _text(ax, x, y + 0.4, answer.reasons(), color="dimgray", **SMALL)
+        _tile(ax, form, "as seen", x, y + TITLE, colour, color="dimgray", **SMALL)
         for place, index in enumerate(answer.neighbors, 1):
             image, label = classifier.images[index], int(classifier.labels[index])
-            style = (colour, BOLD) if label == answer.label else ("black", SMALL)
+            style = {"color": colour} | BOLD if label == answer.label else SMALL
             at = x + place + GAP, y + TITLE
-            _tile(ax, image, classifier.names[label], *at, ("lightgray", 1), style)
+            _tile(ax, image, classifier.names[label], *at, "lightgray", **style)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, format="png", metadata={"Software": None})
 
 
 def _frame(ax: Axes, box: tuple[slice, slice], number: int, colour: str) -> None:
     (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
-    halo = [Stroke(linewidth=4, foreground="white"), Stroke(linewidth=2, foreground=colour)]
-    ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, path_effects=halo))
-    ax.annotate(
-        str(number),
-        (left, top),
-        xytext=(0, 2),
-        textcoords="offset points",
-        ha="left",
-        va="bottom",
-        color="white",
-        fontproperties=BOLD,
-        bbox={"boxstyle": "square,pad=0.15", "facecolor": colour, "edgecolor": "white"},
-    )
+    halo = [withStroke(linewidth=4, foreground="white")]
+    style: dict[str, Any] = {"edgecolor": colour, "linewidth": 2, "path_effects": halo}
+    ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, **style))
+    label = {"boxstyle": "square,pad=0.15", "facecolor": colour, "edgecolor": "white"}
+    ax.text(left, top, str(number), color="white", va="bottom", bbox=label, **BOLD)
 
 
-def _text(
-    ax: Axes, x: float, y: float, text: str, colour: str, font: FontProperties, **options: Any
-) -> None:
-    options |= {"va": "center", "parse_math": False}
-    ax.text(x, y, text, fontproperties=font, color=colour, **options)
+def _text(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    ax.text(x, y, text, va="center", parse_math=False, **style)
 
 
 def _tile(
-    ax: Axes,
-    image: NDArray[np.uint8],
-    name: str,
-    x: float,
-    y: float,
-    edge: tuple[str, int],
-    style: tuple[str, FontProperties],
+    ax: Axes, image: NDArray[np.uint8], name: str, x: float, y: float, edge: str, **style: Any
 ) -> None:
-    """An image (28, 28) with its name below; the colour and width of its edge, and the name's."""
-    inset, (colour, width) = 0.04, edge
-    side = 1 - 2 * inset
+    """An image (28, 28), the colour of its edge, and its name below in a style."""
+    left, right, top, bottom = x + 0.04, x + 0.96, y + 0.04, y + 0.96
     shades: dict[str, Any] = {"cmap": "binary", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
-    extent = (x + inset, x + 1 - inset, y + 1 - inset, y + inset)
-    ax.imshow(image, extent=extent, aspect="auto", **shades)
-    corner = (x + inset, y + inset)
-    ax.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=width))
-    _text(ax, x + 0.5, y + 1 + NAME / 2, name, *style, ha="center")
+    ax.imshow(image, extent=(left, right, bottom, top), aspect="auto", **shades)
+    ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=edge))
+    _text(ax, x + 0.5, y + 1 + NAME / 2, name, ha="center", **style)

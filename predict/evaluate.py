@@ -1,211 +1,161 @@
-"""How often the digits of pictures are read right: ``python -m predict.evaluate``.
+"""How often digits are read right: ``python -m predict.evaluate``.
 
-Photos and pages of MNIST's test digits, and scikit-learn's 1,797 scans of other hands.
+MNIST's test digits as they are and as if photographed, and scikit-learn's scans of other hands.
 """
 
 import io
+import math
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
 
 from predict.classify import Classifier
-from predict.find import find_digits, mnist_form
+from predict.find import find_digits
 from stages.common.arrays import load_set
 from stages.common.errors import UserError
 from stages.common.process_environment import check_cores
 
-N_PHOTOS, N_PAGES, SEED = 500, 25, 42
-# Of a page, the digits and the rules, as axes and the least and greatest gap in heights of a cell.
-N_DIGITS = 12
+N_DIGITS, SEED = 300, 42
+# Of a page, the axes of its rules, and the least and greatest gap between them in sizes of a cell.
 RULES: dict[str, tuple[tuple[int, ...], float, float]] = {
     "ruled paper": ((0,), 0.5, 1),
     "squared paper": ((0, 1), 0.3, 0.6),
     "boxes": ((0, 1), 1, 1),
 }
-KINDS = "a tilted line", "tilted lines", *RULES, "a dark table", "a shadow"
-# scikit-learn's scans are 8 × 8; those of the second half were never looked at while this was made.
-ENLARGED, MARGIN = 16, 4
+KINDS = "plain paper", *RULES, "a dark table", "a shadow"
+# The rows and columns of the digits on a page.
+SHAPES = [("plain paper", (1, 1)), *((kind, (3, 4)) for kind in KINDS)]
 
 
-def photo(digit: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A digit (28, 28) as if photographed, (height, width, 3).
+class Page(NamedTuple):
+    """A picture (height, width, 3), and of its digits the middles (n, 2) and labels (n,)."""
 
-    Enlarged, tilted by up to 10°, anywhere on a page with a gradient and noise behind, dark on
-    light or light on dark, saved as JPEG.
-    """
-    side = int(rng.integers(120, 360))
-    ink = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
-    ink = ink.rotate(rng.uniform(-10, 10), Image.Resampling.BICUBIC)
-    height, width = (int(n) for n in rng.integers(400, 900, 2))
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    share = np.zeros((height, width))
-    share[top : top + side, left : left + side] = np.asarray(ink) / 255
-    y, x = np.mgrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j]
-    angle = rng.uniform(0, 2 * np.pi)
-    paper = 190 + rng.uniform(20, 80) * (x * np.cos(angle) + y * np.sin(angle))
-    page = paper * (1 - share * rng.uniform(0.5, 0.85)) + rng.normal(0, rng.uniform(3, 12), x.shape)
-    if rng.integers(2):
-        page = 255 - page
-    return as_jpeg(page, rng)
+    picture: NDArray[np.uint8]
+    middles: NDArray[np.float64]
+    labels: NDArray[np.uint8]
 
 
 def page(
-    kind: str, digits: NDArray[np.uint8], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray]:
-    """Twelve digits (12, 28, 28) as if photographed together, and the middle of each, (12, 2).
+    kind: str, shape: tuple[int, int], digits: tuple[NDArray, NDArray], rng: np.random.Generator
+) -> Page:
+    """Some of the digits, (n, 28, 28) and their labels (n,), as if photographed together.
 
-    In a line or three, and unless on a dark table or in a shadow, in half of all cases inverted.
+    On paper with a gradient and noise, tilted by up to 10°, or 2° if it has rules, and saved as
+    JPEG; unless on a dark table or in a shadow, in half of all cases light on dark.
     """
-    side, n_columns = int(rng.integers(60, 130)), N_DIGITS // (1 if kind == "a tilted line" else 3)
-    share = np.zeros(((N_DIGITS // n_columns + 2) * side, (n_columns + 2) * side), np.float32)
-    middles = (np.stack(np.divmod(np.arange(N_DIGITS), n_columns), axis=1) + 1.5) * side
-    for digit, middle in zip(digits, middles, strict=True):
+    side, chosen = int(rng.integers(60, 130)), rng.choice(len(digits[1]), np.prod(shape))
+    images, labels = (array[chosen] for array in digits)
+    # Two cells around, of which a part is cut off, with the corners that have no rules.
+    share = np.zeros((np.array(shape) + 4) * side)
+    middles = (np.argwhere(np.ones(shape)) + 2.5) * side
+    for digit, middle in zip(images, middles, strict=True):
         size = int(side * rng.uniform(0.8, 1.05))
-        top, left = (middle - size / 2 + rng.uniform(-0.05, 0.05, 2) * side).astype(int)
-        ink = Image.fromarray(digit).resize((size, size), Image.Resampling.BICUBIC)
+        (top, left), ink = (middle - size / 2).astype(int), Image.fromarray(digit)
+        enlarged = np.asarray(ink.resize((size, size), Image.Resampling.BICUBIC)) / 255
         place = share[top : top + size, left : left + size]
-        np.maximum(place, np.asarray(ink, dtype=np.float32) / 255, out=place)
+        np.maximum(place, enlarged, out=place)
     axes, low, high = RULES.get(kind, ((), 1, 1))
     gap, width, strength = side * rng.uniform(low, high), rng.integers(2, 5), rng.uniform(0.3, 1)
-    ruled = share[side : width - side, side : width - side] if kind == "boxes" else share
+    end = width - 2 * side
+    ruled = share[2 * side : end, 2 * side : end] if kind == "boxes" else share
     for axis in axes:
         for at in np.arange(0, ruled.shape[axis], gap).astype(int):
             rule = np.swapaxes(ruled, 0, axis)[at : at + width]
             np.maximum(rule, strength, out=rule)
-    angle = rng.uniform(-2, 2) if kind in RULES else rng.uniform(-10, 10)
-    lit = 190 * (1 - share * rng.uniform(0.5, 0.85))
-    around = rng.uniform(20, 90) if kind == "a dark table" else 190
-    turned = Image.fromarray(lit.astype(np.float32)).rotate(
-        angle, Image.Resampling.BICUBIC, expand=True, fillcolor=around
-    )
-    margins = rng.integers(side // 4, 3 * side, (2, 2)) * (kind == "a dark table")
-    if kind in RULES:
-        # The corners, which have no rules.
-        margins -= int(max(share.shape) * abs(np.sin(np.deg2rad(angle)))) + 1
-    cut = -margins.min(initial=0, where=margins < 0)
-    grey = np.asarray(turned)[cut : turned.height - cut, cut : turned.width - cut]
-    grey = np.pad(grey, np.maximum(margins, 0), constant_values=around)
+    grey = 190 * (1 - share * rng.uniform(0.5, 0.85))
+    if kind == "a dark table":
+        grey = np.pad(grey[side:-side, side:-side], side, constant_values=rng.uniform(20, 90))
+    angle = rng.uniform(-1, 1) * (2 if kind in RULES else 10)
+    tilted = ndimage.rotate(grey, angle, reshape=False, order=1, cval=grey[0, 0])
+    cut = rng.integers(0 if kind == "a dark table" else side // 2, side, (2, 2))
+    (top, left), (bottom, right) = cut[:, 0], tilted.shape - cut[:, 1]
+    grey = tilted[top:bottom, left:right]
     cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-    centre = margins[:, 0] + np.array([turned.height, turned.width]) / 2
-    middles = (middles - np.array(share.shape) / 2) @ [[cos, sin], [-sin, cos]] + centre
+    centre = np.array(share.shape) / 2
+    middles = (middles - centre) @ [[cos, sin], [-sin, cos]] + centre - cut[:, 0]
+    turn = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-0.5 : 0.5 : grey.shape[0] * 1j, -0.5 : 0.5 : grey.shape[1] * 1j]
-    grey = grey * (1 + rng.uniform(0.1, 0.3) * (x if rng.integers(2) else y))
+    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    grey *= 1 + rng.uniform(0.1, 0.3) * along
     if kind == "a shadow":
-        turn = rng.uniform(0, 2 * np.pi)
-        along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
         phone = (along > rng.uniform(-0.3, 0.1)) & (abs(across) < rng.uniform(0.15, 0.35))
         blur = rng.uniform(1, 0.02 * max(grey.shape))
         grey *= 1 - rng.uniform(0.3, 0.6) * ndimage.gaussian_filter(phone.astype(float), blur)
     elif kind != "a dark table" and rng.integers(2):
         grey = 255 - grey
-    return as_jpeg(grey + rng.normal(0, rng.uniform(2, 9), grey.shape), rng), middles
+    grey += rng.normal(0, rng.uniform(2, 9), grey.shape)
+    file, image = io.BytesIO(), Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
+    image.convert("RGB").save(file, "JPEG", quality=int(rng.integers(50, 90)))
+    return Page(np.asarray(Image.open(file)), middles, labels)
 
 
-def as_jpeg(grey: NDArray, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """What a JPEG file keeps of (height, width), as (height, width, 3)."""
-    file = io.BytesIO()
-    image = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
-    image.save(file, "JPEG", quality=int(rng.integers(50, 90)))
-    return np.asarray(Image.open(file))
+def alone(images: NDArray, labels: NDArray) -> Iterable[Page]:
+    """Each of the pictures (n, height, width) as a page of one digit."""
+    for image, label in zip(images, labels, strict=True):
+        picture = np.repeat(image[..., None], 3, axis=2)
+        yield Page(picture, np.array([image.shape]) / 2, np.array([label]))
 
 
-def read_page(
-    classifier: Classifier, picture: NDArray[np.uint8], middles: NDArray, truth: NDArray
-) -> list[float]:
-    """Of a page: digits answered right, unsure, and not found; sure mistakes; is it in order."""
-    try:
-        digits, _, answers = classifier.read(picture)
-    except UserError:
-        return [0, 0, len(truth), 0, False]
-    least = np.sqrt(((middles[1:] - middles[:-1]) ** 2).sum(axis=1)).min() / 2
-    places, n_right, n_unsure, n_wrong = [], 0, 0, 0
-    for digit, answer in zip(digits, answers, strict=True):
-        middle = [(side.start + side.stop) / 2 for side in digit.box]
-        distances = np.sqrt(((middles - middle) ** 2).sum(axis=1))
-        place, is_sure = int(distances.argmin()), answer.verdict == "sure"
-        is_digit = bool(distances[place] < least) and place not in places
-        is_right = is_digit and answer.label == truth[place]
-        if is_digit:
-            places.append(place)
-        n_right += is_right
-        n_unsure += is_digit and not is_sure
-        n_wrong += is_sure and not is_right
-    return [n_right, n_unsure, len(truth) - len(places), n_wrong, places == sorted(places)]
+def report(name: str, classifier: Classifier, pages: list[Page]) -> Counter[str]:
+    """Print how many digits of pages are right, not sure, found, or sure and wrong; and return it.
 
-
-def enlarged(scan: NDArray) -> NDArray[np.uint8]:
-    """One of scikit-learn's digits, (8, 8) of 0 to 16, as a picture with an empty margin."""
-    scan = np.pad(scan * (255 / 16), MARGIN).astype(np.float32)
-    side = len(scan) * ENLARGED
-    image = Image.fromarray(scan).resize((side, side), Image.Resampling.BICUBIC)
-    grey = np.clip(np.asarray(image), 0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
-
-
-def report(
-    name: str, classifier: Classifier, pictures: list[NDArray[np.uint8]], truth: NDArray
-) -> NDArray[np.bool_]:
-    """Print how often the one digit of a picture is answered right, in all and by the verdict.
-
-    Of several that are found, the largest counts; of none, a blank image.
-
-    Returns:
-        Which are right, (n,).
+    What is found nearest to the middle of a digit, and at most half as far as the next digit, is
+    that digit; all else that is sure is sure and wrong.
     """
-    images, n_alone = np.zeros((len(pictures), 28, 28), dtype=np.uint8), 0
-    for image, picture in zip(images, pictures, strict=True):
+    read = []
+    for each in pages:
         with suppress(UserError):
-            digits = find_digits(picture)
-            image[:] = mnist_form(max(digits, key=lambda digit: digit.ink.sum()).ink)
-            n_alone += len(digits) == 1
-    answers = classifier.predict(images)
-    right: NDArray[np.bool_] = np.array([answer.label for answer in answers]) == truth
-    verdicts = np.array([answer.verdict for answer in answers])
-    n = len(truth)
-    print(f"{name}: {right.mean():.4f} of {n} right, {n - n_alone} without just one digit")
-    for verdict in np.unique(verdicts):
-        of_these = right[verdicts == verdict]
-        print(f"  {verdict}: {len(of_these)}, of these {of_these.mean():.4f} right")
-    return right
+            read.append((each, find_digits(each.picture)))
+    # All at once, which is faster.
+    answers = iter(classifier.read([digit for _, digits in read for digit in digits]).answers)
+    total = Counter(digits=sum(len(each.labels) for each in pages), pages=len(pages))
+    for (_, middles, labels), digits in read:
+        places = [[(side.start + side.stop) / 2 for side in digit.box] for digit in digits]
+        distances, between = cdist(middles, places), cdist(middles, middles)
+        nearest = distances.argmin(axis=1)
+        is_found = distances.min(axis=1) < between.min(initial=np.inf, where=between > 0) / 2
+        of_page = list(islice(answers, len(digits)))
+        is_sure = np.array([answer.verdict == "sure" for answer in of_page])
+        is_right = is_found & (labels == [of_page[i].label for i in nearest])
+        total["right"] += int(is_right.sum())
+        total["not sure"] += int((is_found & ~is_sure[nearest]).sum())
+        total["found"] += int(is_found.sum())
+        total["sure and wrong"] += int(is_sure.sum() - (is_right & is_sure[nearest]).sum())
+        total["pages in order"] += bool(np.all(np.diff(nearest[is_found]) > 0))
+    print(f"{name}: {', '.join(f'{count} {what}' for what, count in total.items())}")
+    return total
 
 
-def main(root: Path = Path()) -> None:
+def main() -> None:
     """Print how often digits are read right, and what the verdicts are worth."""
     check_cores()
-    classifier = Classifier(root)
-    test_images, test_labels = load_set(classifier.paths["test_labels"].parent)
-    small = [np.repeat(image[..., None], 3, axis=2) for image in test_images]
-    report("pictures of 28 × 28 pixels", classifier, small, test_labels)
-    rng = np.random.default_rng(SEED)
-    chosen = np.sort(rng.choice(len(test_labels), N_PHOTOS, replace=False))
-    photos = [photo(digit, rng) for digit in test_images[chosen]]
-    report("photos", classifier, photos, test_labels[chosen])
-    scans, half = load_digits(), len(load_digits().target) // 2
-    truth = scans.target[half:]
-    right = report("scans", classifier, [enlarged(scan) for scan in scans.images[half:]], truth)
-    print("  by digit:", *(f"{right[truth == digit].mean():.3f}" for digit in range(10)))
-    for kind in KINDS:
-        rng, read = np.random.default_rng(SEED), []
-        for _ in range(N_PAGES):
-            some = rng.choice(len(test_labels), N_DIGITS, replace=False)
-            picture, middles = page(kind, test_images[some], rng)
-            read.append(read_page(classifier, picture, middles, test_labels[some]))
-        n_right, n_unsure, n_missed, n_wrong, n_ordered = np.sum(read, axis=0)
-        print(
-            f"{kind}: {n_right / N_DIGITS / N_PAGES:.4f} right, {n_unsure:.0f} unsure and "
-            f"{n_missed:.0f} not found of {N_DIGITS * N_PAGES}; {n_wrong:.0f} sure and wrong; "
-            f"{n_ordered:.0f} of {N_PAGES} pages in order"
-        )
+    classifier = Classifier(Path())
+    test, scans = load_set(classifier.test), load_digits()
+    report("test images", classifier, list(alone(*test)))
+    # They are 8 × 8 of 0 to 16; the second half was never looked at while this was made.
+    half = len(scans.target) // 2
+    large = ndimage.zoom(np.pad(scans.images[half:], ((0, 0), (4, 4), (4, 4))), (1, 16, 16))
+    large = (np.clip(large / 16, 0, 1) * 255).astype(np.uint8)
+    report("scans", classifier, list(alone(large, scans.target[half:])))
+    for kind, shape in SHAPES:
+        rng, n_pages = np.random.default_rng(SEED), N_DIGITS // math.prod(shape)
+        pages = [page(kind, shape, test, rng) for _ in range(n_pages)]
+        report(f"{kind}, {shape[0]} × {shape[1]}", classifier, pages)
 
 
 if __name__ == "__main__":
     try:
-        main(Path(*sys.argv[1:]))
+        main()
     except UserError as error:
         sys.exit(str(error))

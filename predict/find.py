@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
 from stages.common.errors import UserError
-from stages.data.paper import without_paper
+from stages.data.paper import FAINT, on_paper, without_paper
 
 MAX_DIGITS = 60
 # Pixels of the longer side: of what is looked at, of what the paper's shade is estimated from, and
@@ -23,19 +23,19 @@ MAX_DIGITS = 60
 SIDE, COARSE_SIDE, SMALL = 1500, 100, 32
 # The width from which on nothing is ink: as a share of the longer side, and in strokes.
 WIDEST_STROKE, STROKES = 0.25, 3
-# A sheet of paper on a table: its least share of the picture, of the rectangle around it, and of
-# light within it; and the light of the table as a share of its own.
-SHEET, RECTANGLE, BRIGHT, TABLE = 0.15, 0.85, 0.6, 0.5
-# Grey levels of 255, and multiples of the noise, by which ink differs from paper at least.
-CONTRAST, NOISES = 16, 5
+# A sheet of paper on a table: its least share of the picture, and of the rectangle around it; and
+# the light of the table as a share of its own.
+SHEET, RECTANGLE, TABLE = 0.15, 0.85, 0.5
+# Multiples of the noise by which ink differs from paper at least.
+NOISES = 5
 # Shares of a stroke's full ink: what is blank, where a stroke ends, and what is full.
 BLANK, EDGE, FULL = 0.2, 0.35, 0.8
 # The share of the ink's level below which a mark is paper, and how much wider than high a digit is
 # at most.
-FAINT, WIDEST = 0.4, 6
-# How much longer than a digit a rule is, than all digits together a grid, and a grid's rules as a
-# share of it; and how much darker than a rule the stroke is that crosses it.
-RULE, GRID, SPAN, DARKER = 1.2, 2.5, 0.7, 2
+PALE, WIDEST = 0.4, 6
+# How much longer than a digit a rule is, and its least share of the grid that it is in; and how
+# much darker than a rule the stroke is that crosses it.
+RULE, SPAN, DARKER = 1.2, 0.7, 2
 # Columns in which a line rises by no more than a pixel: by up to 14°.
 STEP = 4
 # Shares of the digits' height: what is a speck before pieces are joined and after, what is a piece
@@ -59,16 +59,12 @@ class Digit(NamedTuple):
     """Whether it may go on beyond the picture's edge, or in another's box; if it is not alone."""
 
 
-class Components(NamedTuple):
-    """Connected ink: its numbers, from 1; the slices of each, and their ends, (n, 2, 2)."""
-
-    labels: NDArray[np.signedinteger]
-    boxes: list[tuple[slice, ...]]
-    ends: NDArray[np.intp]
+# Connected ink: its numbers, from 1; the slices of each, and their ends, (n, 2, 2).
+Components = tuple[NDArray[np.signedinteger], list[tuple[slice, ...]], NDArray[np.intp]]
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """The first picture of a file as (height, width, 3), upright, on white, at most 1,500 wide.
+    """The first picture of a file as (height, width, 3), upright, on paper, at most 1,500 wide.
 
     Raises:
         UserError: There is no such file, it is no picture, it is damaged or too large.
@@ -85,18 +81,11 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
                 file.draft("RGB", (SIDE, SIDE))
                 image = ImageOps.exif_transpose(file)
     except UnidentifiedImageError as error:
-        with path.open("rb") as content:
-            kind = content.read(12)[4:]
-        is_heic = kind[:4] == b"ftyp" and kind[4:7] in (b"hei", b"hev", b"mif", b"msf")
-        raise UserError("HEIC: save it as JPEG first" if is_heic else "not a picture") from error
-    except Image.DecompressionBombError as error:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise UserError(f"has more than {limit} megapixels: shrink it first") from error
-    # Pillow's readers raise errors of many kinds for damaged files.
+        raise UserError("not a picture, or HEIC: save that as JPEG first") from error
+    # Pillow's readers raise errors of many kinds for files that are damaged or too large.
     except Exception as error:
-        if isinstance(error, OSError) and error.errno:
-            raise UserError(f"cannot be read: {error.strerror}") from error
-        raise UserError(f"a damaged picture: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot be read: {reason}") from error
     return _on_paper(image)
 
 
@@ -106,14 +95,7 @@ def _on_paper(image: Image.Image) -> NDArray[np.uint8]:
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         values -= values.min()
         image = Image.fromarray((values * (255 / max(values.max(), 1))).astype(np.uint8))
-    if image.has_transparency_data:
-        clear = image.convert("RGBA")
-        # White strokes are on no paper, as of a page on which one draws.
-        for paper in ("white", "black"):
-            image = Image.alpha_composite(Image.new("RGBA", clear.size, paper), clear)
-            if np.ptp(np.asarray(image.convert("L"))) >= CONTRAST:
-                break
-    image = image.convert("RGB")
+    image = on_paper(image).convert("RGB")
     image.thumbnail((SIDE, SIDE), reducing_gap=2)
     return np.asarray(image)
 
@@ -121,17 +103,14 @@ def _on_paper(image: Image.Image) -> NDArray[np.uint8]:
 def _components(labels: NDArray[np.signedinteger]) -> Components:
     boxes = ndimage.find_objects(labels)
     ends = [[(side.start, side.stop) for side in box] for box in boxes]
-    return Components(labels, boxes, np.array(ends, dtype=np.intp).reshape(-1, 2, 2))
+    return labels, boxes, np.array(ends, dtype=np.intp).reshape(-1, 2, 2)
 
 
 def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """By how many grey levels each pixel differs from the paper, towards the ink, and what is ink.
-
-    Args:
-        picture: (height, width, 3).
+    """By how many grey levels each pixel of (height, width, 3) differs from the paper; what is ink.
 
     Returns:
-        Two of (height, width); the first is about 0 on paper.
+        Two of (height, width); the first is about 0 on paper, and above it towards the ink.
     """
     image = np.asarray(Image.fromarray(picture).convert("L"))
     grey = ndimage.gaussian_filter(image.astype(np.float32), max(image.shape) / 1000)
@@ -146,11 +125,12 @@ def differences(picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArra
     wide = WIDEST_STROKE * max(image.shape)
     while True:
         found = _from_paper(grey, is_paper, int(wide))
-        least = max(CONTRAST, NOISES * _noise(found[is_paper])[1])
+        least = max(FAINT, NOISES * _noise(found[is_paper])[1])
         if not (found > least).any():
             raise UserError("a blank page: nothing on it differs from the paper")
         ink = _without_rules(found, least)
-        narrower = STROKES * _stroke_width(ink)
+        half_widths = _half_widths(ink)
+        narrower = STROKES * 2 * np.quantile(half_widths, 0.75) if half_widths.size else np.inf
         if narrower > wide / 2:
             return found, ink
         wide = narrower
@@ -178,7 +158,7 @@ def _from_paper(
     found = paper[half : half + grey.shape[0], half : half + grey.shape[1]] - grey
     middle, noise = _noise(found[is_paper])
     # That is from the lightest paper near: how far other paper is from it tells what is near.
-    free = is_paper & (found < middle + max(3 * noise, CONTRAST / 2))
+    free = is_paper & (found < middle + max(3 * noise, FAINT / 2))
     shade, share = (
         ndimage.gaussian_filter(
             _resized(values.astype(np.float32), _coarse(grey.shape), Image.Resampling.BOX),
@@ -194,27 +174,19 @@ def _from_paper(
 def _sheet(coarse: NDArray) -> NDArray[np.bool_]:
     """Where the paper is, if it lies on a dark table: a bright rectangle, or a part of one."""
     everywhere = np.ones(coarse.shape, dtype=bool)
-    level = coarse.mean()
-    if not (coarse > level).any():
-        return everywhere
-    for _ in range(10):
-        level = (coarse[coarse > level].mean() + coarse[coarse <= level].mean()) / 2
-    labels, _ = ndimage.label(coarse > level)
-    bright = labels == np.bincount(labels[labels > 0]).argmax()
-    sheet = ndimage.binary_fill_holes(bright)
-    if sheet.all():
+    labels, _ = ndimage.label(coarse > (coarse.min() + coarse.max()) / 2)
+    largest = np.bincount(labels.ravel(), minlength=2)[1:].argmax() + 1
+    sheet = ndimage.binary_fill_holes(labels == largest)
+    if not SHEET < sheet.mean() < 1:
         return everywhere
     y, x = np.nonzero(sheet)
     turns = np.deg2rad(np.arange(0, 90, 5))[:, None]
     along, across = x * np.cos(turns) + y * np.sin(turns), y * np.cos(turns) - x * np.sin(turns)
     area = ((np.ptp(along, axis=1) + 1) * (np.ptp(across, axis=1) + 1)).min()
-    is_one = (
-        sheet.mean() > SHEET
-        and sheet.sum() > RECTANGLE * area
-        and bright.sum() > BRIGHT * sheet.sum()
-        and np.median(coarse[~sheet]) < TABLE * np.median(coarse[sheet])
-    )
-    return ndimage.binary_erosion(sheet, iterations=2, border_value=1) if is_one else everywhere
+    is_dark = np.median(coarse[~sheet]) < TABLE * np.median(coarse[sheet])
+    if not (is_dark and sheet.sum() > RECTANGLE * area):
+        return everywhere
+    return ndimage.binary_erosion(sheet, iterations=2, border_value=1)
 
 
 def _noise(values: NDArray[np.float32]) -> tuple[float, float]:
@@ -223,35 +195,22 @@ def _noise(values: NDArray[np.float32]) -> tuple[float, float]:
     return float(middle), float(middle - low) / 1.12
 
 
-def _stroke_width(ink: NDArray[np.bool_]) -> float:
-    """That of most components, at the wider of their strokes; infinite if there is no ink."""
+def _half_widths(ink: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Those of strokes, at the points that are farthest from their edges, (n,)."""
     depth = ndimage.distance_transform_edt(ink)
-    labels, _, ends = _components(ndimage.label(ink, TOUCHING)[0])
-    sizes = np.ptp(ends, axis=2).max(axis=1)
-    large = np.flatnonzero(sizes > sizes.max(initial=0) / 4) + 1
-    if not large.size:
-        return np.inf
-    labels[depth < ndimage.maximum_filter(depth, 3)] = 0
-    return 2 * float(np.quantile(_quantiles(depth, labels, large, 0.75), 0.75))
-
-
-def _quantiles(values: NDArray, labels: NDArray, numbers: NDArray, share: float) -> NDArray:
-    """That of the values of each component."""
-    values, labels = values[labels > 0], labels[labels > 0]
-    return ndimage.labeled_comprehension(
-        values, labels, numbers, lambda own: np.quantile(own, share), float, 0
-    )
+    widths: NDArray[np.float64] = depth[ink & (depth == ndimage.maximum_filter(depth, 3))]
+    return widths
 
 
 def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_]:
     """What differs from paper by more than the least, but for rules and the walls of boxes.
 
-    Those are lines that are longer than a digit, of what goes on beyond the picture's edge, is
-    around other ink, or is far larger than a digit.
+    Those are lines that are longer than a digit, of what goes on beyond the picture's edge, or is
+    around other ink.
     """
     ink = found > least
-    in_grid = np.zeros_like(ink)
-    for is_first in (True, False, False, False):
+    # At first, the grid is whole.
+    for span in (SPAN, 0):
         labels, boxes, ends = _components(ndimage.label(ink, TOUCHING)[0])
         numbers = np.flatnonzero(np.ptp(ends, axis=2).max(axis=1) > max(ink.shape) / 50)
         starts, stops = ends[numbers].transpose(2, 0, 1)
@@ -262,21 +221,16 @@ def _without_rules(found: NDArray[np.float32], least: float) -> NDArray[np.bool_
         is_grid |= np.any(is_inside.all(axis=2), axis=1)
         # A wall that is left, or a 1, tells nothing of how large digits are.
         free = sizes[~is_grid & (sides.min(axis=1) > sizes / 4)]
-        height = float(np.quantile(free[free >= free.max() / 2], 0.9)) if free.size else 0.0
-        if not (is_first or height):
+        height = float(np.quantile(free, 0.9)) if free.size else 0.0
+        if not (height or span):
             break
-        is_grid |= sizes > GRID * (height or np.inf)
-        is_grid |= np.bincount(labels[in_grid], minlength=len(boxes) + 1)[numbers + 1] > 0
         rules = np.zeros_like(ink)
         for i, size in zip(numbers[is_grid], sizes[is_grid], strict=True):
-            own = labels[boxes[i]] == i + 1
-            in_grid[boxes[i]] |= own
-            length = max(RULE * height, SPAN * size * is_first)
+            own, length = labels[boxes[i]] == i + 1, max(RULE * height, span * size)
             rules[boxes[i]] |= _lines(own, length) | _lines(own.T, length).T
-        if not rules.any():
-            break
-        # Where a stroke crosses a fainter rule, it stays.
-        ink &= ~rules | (found > DARKER * np.median(found[rules]))
+        if rules.any():
+            # Where a stroke crosses a fainter rule, it stays.
+            ink &= ~rules | (found > DARKER * np.median(found[rules]))
     return ink
 
 
@@ -315,9 +269,10 @@ def find_digits(picture: NDArray[np.uint8]) -> list[Digit]:
     if not boxes:
         raise UserError("no digit found")
     # Each stroke against its own darkest part, be it in the shade or not.
-    levels = np.append(0, _quantiles(difference, labels, np.arange(len(boxes)) + 1, 0.95))
+    own = [difference[box][labels[box] == i] for i, box in enumerate(boxes, 1)]
+    levels = np.array([0, *(np.quantile(of_one, 0.95) for of_one in own)])
     # A ruled line is far fainter than what is written on it.
-    levels[levels < FAINT * np.quantile(levels[labels[labels > 0]], 0.75)] = np.inf
+    levels[levels < PALE * np.quantile(levels[labels[labels > 0]], 0.75)] = np.inf
     labels, boxes, ends = _joined((difference > EDGE * levels[labels]) & (labels > 0))
     if not boxes:
         raise UserError("no digit found")
@@ -386,7 +341,7 @@ def _joined(ink: NDArray[np.bool_]) -> Components:
 def _small(picture: NDArray[np.uint8]) -> Digit:
     """The digit of a picture as small as MNIST's are: all that is not as its border is."""
     ink = abs(without_paper(np.asarray(Image.fromarray(picture).convert("L"))))
-    if ink.max() < CONTRAST:
+    if ink.max() < FAINT:
         raise UserError("a blank page: nothing on it differs from the paper")
     return Digit((slice(0, ink.shape[0]), slice(0, ink.shape[1])), ink)
 
@@ -397,9 +352,6 @@ def _in_reading_order(digits: list[Digit]) -> list[Digit]:
     y, x = ((starts + stops) / 2).T
     down, right = y - y[:, None], x - x[:, None]
     beside = abs(down) < SLOPE * right
-    nearest = np.where(beside, right, np.inf).min(axis=1)
-    # Some digits farther, too, by which a digit that is a little high counts for less.
-    beside &= right <= 3 * np.median(nearest[beside.any(axis=1)]) if beside.any() else False
     middles = y - (np.median(down[beside] / right[beside]) if beside.any() else 0) * x
     halves = (stops - starts)[:, 0] / 2
     lines: list[list[int]] = []
@@ -417,32 +369,23 @@ def thickened(ink: NDArray) -> NDArray[np.float32]:
     To nearest neighbours, a digit of a fine pen is unlike any other. The result has a margin on
     each side, in which the strokes grow.
     """
-    inside = ink > 0.5
-    depth = ndimage.distance_transform_edt(inside)
-    ridge = inside & (depth == ndimage.maximum_filter(depth, 3))
-    width = 2 * float(np.median(depth[ridge])) - 1
+    width = 2 * float(np.median(_half_widths(ink > 0.5))) - 1
     radius = (STROKE * max(ink.shape) - width) / 2
     if radius <= 0:
         return ink.astype(np.float32)
     grown = np.pad(ink, int(radius) + 2)
-    away = ndimage.distance_transform_edt(np.pad(~inside, int(radius) + 2, constant_values=True))
+    away = ndimage.distance_transform_edt(grown <= 0.5)
     thick: NDArray[np.float32] = np.maximum(grown, np.clip(radius + 1 - away, 0, 1))
     return thick.astype(np.float32)
 
 
 def mnist_form(ink: NDArray) -> NDArray[np.uint8]:
-    """Bring a digit's ink to the form of MNIST's images.
+    """A digit's ink, (height, width) from 0 (blank) up, as one of MNIST's images, (28, 28).
 
     As its makers did (http://yann.lecun.com/exdb/mnist): "size normalized to fit in a 20x20 pixel
     box while preserving their aspect ratio", with grey levels, and "centered in a 28x28 image by
-    computing the center of mass of the pixels".
-
-    Args:
-        ink: (height, width), any numbers from 0 (blank) to the largest (ink), some above 0.
-
-    Returns:
-        (28, 28), from 0 (blank) to 255 (ink). The box's longer side is 20 pixels, and the centre of
-        mass at most half a pixel from pixel (14, 14), if the digit is not cut off then.
+    computing the center of mass of the pixels": it is at most half a pixel from pixel (14, 14), if
+    the digit is not cut off then.
     """
     rows, columns = np.nonzero(ink)
     cropped = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]

@@ -36,10 +36,8 @@ def clean_environment() -> None:
     """Take away all variables but those of ``KEPT``, and what they have set already.
 
     Raises:
-        UserError: The number of cores is none, or Python runs without docstrings.
+        UserError: The number of cores is none.
     """
-    if sys.flags.optimize > 1:
-        raise UserError("unset PYTHONOPTIMIZE: the schema of params.yaml is made of docstrings")
     for name in [name for name in os.environ if not KEPT.fullmatch(name)]:
         del os.environ[name]
     os.environ |= dict.fromkeys(THREADS, "1")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.errors import UserError, end
-from stages.common.guard import Guard
+from stages.common.guard import check_libraries, check_unchanged, watch
 from stages.common.process_environment import clean_environment, end_with_dvc
 
 STAGES = Path(__file__).parent.parent
@@ -33,14 +33,6 @@ def names() -> list[str]:
     """The names of all stages."""
     modules = (path for path in sorted(STAGES.rglob("[!_]*.py")) if is_stage(path))
     return [".".join(path.relative_to(STAGES).with_suffix("").parts) for path in modules]
-
-
-def is_name(name: str) -> bool:
-    """Whether ``name`` is one of :func:`names`, without looking at all of them."""
-    parts = name.split(".")
-    return all(map(str.isidentifier, parts)) and is_stage(
-        STAGES.joinpath(*parts).with_suffix(".py")
-    )
 
 
 def options(main: Callable[..., None], prog: str, words: list[str]) -> dict[str, Any]:
@@ -69,18 +61,18 @@ def run(stage: str, arguments: list[str]) -> None:
         raise UserError(f"{STAGES.parent} has these stages: run them there, without PYTHONSAFEPATH")
     end_with_dvc()
     clean_environment()
-    guard = Guard(stage, arguments)
+    watch(stage, arguments)
     main = import_module(f"stages.{stage}").main
-    guard.check_libraries()
+    check_libraries()
     main(**options(main, f"python -m stages {stage}", arguments))
-    guard.check_libraries()
-    guard.check_unchanged()
+    check_libraries()
+    check_unchanged(stage)
 
 
 def start() -> None:
     """Run the stage that the command line names."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if not is_name(name):
+    if not is_stage(STAGES.joinpath(*name.split(".")).with_suffix(".py")):
         sys.exit(f"usage: python -m stages STAGE ..., where STAGE is {' | '.join(names())}")
     try:
         run(name, sys.argv[2:])

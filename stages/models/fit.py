@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from stages.common.arrays import load, save_group
 from stages.common.folds import fold_numbers
 from stages.common.params import read
-from stages.common.progress import joblib_progress
+from stages.common.progress import progress
 from stages.models.saved import save_model
 from stages.parallel.workers import workers
 
@@ -71,8 +71,8 @@ def fit_each(
     # Threads, because the fits release the GIL. A model that uses several cores by itself is fitted
     # on one part after another.
     n_jobs = 1 if getattr(model, "n_jobs", None) else -1
-    with joblib_progress(len(tasks), label):
-        results = Parallel(n_jobs=n_jobs, prefer="threads")(tasks)
+    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    results = progress(parallel(tasks), len(tasks), label)
     solved: list[list[Any]] = [[] for _ in parts]
     for (i, _), result in zip(problems, results, strict=True):
         solved[i].append(result)

@@ -13,7 +13,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from stages.common.progress import joblib_progress
+from stages.common.progress import progress
 
 EXACT = 2**24
 # Queries, and images, of one product: 4 MB, which a CPU's cache keeps until it has been looked
@@ -67,11 +67,10 @@ def nearest(
             search = partial(_search, i, j, mutual, pixels, middle, k, limits)
             yield delayed(search)(groups[i], blocks[j])
 
-    with joblib_progress(len(pairs), label):
-        parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator_unordered")
-        for found in parallel(tasks()):
-            for of, nearer in found.items():
-                neighbors[of] = _least(neighbors[of], nearer)
+    parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator_unordered")
+    for found in progress(parallel(tasks()), len(pairs), label):
+        for of, nearer in found.items():
+            neighbors[of] = _least(neighbors[of], nearer)
     least = np.sort(np.concatenate(neighbors), axis=1)
     indices = least & (2**INDEX_BITS - 1)
     return indices.astype(np.int32), (least >> INDEX_BITS).astype(np.int32)

@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 from stages.common.arrays import load, load_set, save, save_group
 from stages.common.folds import fold_numbers
 from stages.common.params import read
-from stages.common.progress import joblib_progress
+from stages.common.progress import progress
 from stages.parallel.workers import workers
 from stages.strokes.svm import (
     Images,
@@ -58,7 +58,7 @@ def cross_validated(
         support[gamma] = np.append(support[gamma], np.flatnonzero(inside)[svc.support_])
     candidates = list(product(support.items(), values["n_virtual_copies"]))
     predictions = np.empty((len(candidates), len(values["weight"]), len(y)), dtype=y.dtype)
-    for inside in insides:
+    for inside in progress(insides, len(insides), "cross-validate"):
         sets = []
         for (gamma, rows), n_virtual_copies in candidates:
             others = rows[~inside[rows]]
@@ -85,7 +85,7 @@ def main(params: Path, train: Path, features: Path, out: Path) -> None:
     values, (pixels, y) = read(params, "strokes"), map(np.asarray, load_set(train))
     folds = fold_numbers(StratifiedKFold(read(params, "cross_validate.n_folds")), y)
     images = Images(pixels, load(features / "train.npy"))
-    with workers(), joblib_progress(None, "cross-validate"):
+    with workers():
         predictions, rows = cross_validated(images, y, folds, values)
     counts = (predictions != y).sum(axis=-1).ravel()
     candidates = list(product(*(values[name] for name in NAMES)))

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.support import ROOT
 from tests.support.clone import Clone
-from tests.support.want import want, want_program
+from tests.support.want import want_program
+
+# Its sitecustomize.py has each stage leave what it has used.
+TRACE = ROOT / "tests" / "support" / "trace"
 
 
 @pytest.fixture(scope="session")
@@ -55,15 +57,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Clone:
             run_dag(tmp_path_factory.mktemp("run")).rename(shared)
     own = tmp_path_factory.mktemp("own")
     shutil.copytree(shared, own, dirs_exist_ok=True)
-    # What other tests run later is not in it.
-    shutil.copytree(own / "trace", own / "trace of the DAG")
-    return Clone(own / "digitline", own / "trace")
+    return Clone(own / "digitline")
 
 
 def run_dag(folder: Path) -> Path:
-    """Run it in a folder of this one, which is returned."""
+    """Run it in a folder of this one, which is returned; beside it is a trace of what it used."""
     (folder / "trace").mkdir()
-    made = Clone.of(ROOT, folder / "digitline", folder / "trace")
+    tracing = {"PYTHONPATH": str(TRACE), "DIGITLINE_TRACE": str(folder / "trace")}
+    made = Clone.of(ROOT, folder / "digitline", **tracing)
     made.edit(
         data__source="sample",
         split__n_train=4000,
@@ -80,15 +81,3 @@ def run_dag(folder: Path) -> Path:
     assert {"fetch", "fit@digits_svc", "report"} <= ran
     made.commit("The sample")
     return folder
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system in memory; skips where only root may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False).returncode:
-        pytest.skip(want("root, who mounts a small disk", "sudo .venv/bin/pytest -k full_disk"))
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -4,7 +4,6 @@ With ``--thorough`` also under every supported Python that is installed, in an e
 own; with ``--arm``, on an emulated ARM, a quarter of an hour.
 """
 
-import json
 import platform
 import shutil
 import subprocess
@@ -13,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import fontManager, json_dump
 
 from tests.support import IS_X86, ROOT
 from tests.support.clone import Clone, md5
+from tests.support.dag import run_stages
 from tests.support.want import want, want_program
 
 pytestmark = pytest.mark.skipif(
@@ -77,25 +77,8 @@ MACHINES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
-# matplotlib's list of fonts, which says that one is another.
-FONTS = json.dumps(
-    {
-        "_version": fontManager.__version__,
-        "_FontManager__default_weight": "normal",
-        "default_size": None,
-        "defaultFamily": fontManager.defaultFamily,
-        "afmlist": [],
-        "ttflist": [
-            {**vars(entry), "fname": entry.fname.replace("DejaVuSans.ttf", "DejaVuSerif.ttf")}
-            | {"__class__": "FontEntry"}
-            for entry in fontManager.ttflist
-        ],
-        "__class__": "FontManager",
-    }
-)
 # What the home folder of that user holds.
 HOME = {
-    f".cache/matplotlib/fontlist-v{fontManager.__version__}.json": FONTS,
     ".config/matplotlib/matplotlibrc": "font.size: 30\nsavefig.dpi: 20\nimage.cmap: hot\n",
     ".config/matplotlib/stylelib/classic.mplstyle": "font.size: 3\n",
     ".matplotlib/matplotlibrc": "font.size: 40\n",
@@ -105,32 +88,40 @@ HOME = {
 }
 
 
-def other_outs(clone: Clone, folder: Path, python: str, environment: dict[str, str]) -> Any:
-    """Run every stage in ``folder``; what the libraries report, and the outputs that differ."""
-    run = clone.copy_stages(folder)
-    report = run(python, environment)
+def report_and_check(clone: Clone, folder: Path, python: str, **environment: str) -> Any:
+    """Run every stage in ``folder``, to the clone's bytes; what is reported of the machine."""
+    clone.copy_stages(folder)
+    report = run_stages(folder, python=python, **environment)
     expected = clone.outs()
     assert len(expected) > 50
     assert any("/model.skops" in path for path in expected)
-    return report, {path for path in expected if md5(folder / path) != expected[path]}
+    assert {path for path in expected if md5(folder / path) != expected[path]} == set()
+    return report
+
+
+def hostile(home: Path) -> None:
+    """Fill a home folder with settings of libraries, and a list of fonts where one is another."""
+    for name, text in HOME.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text)
+    fonts = home / ".cache" / "matplotlib" / f"fontlist-v{fontManager.__version__}.json"
+    fonts.parent.mkdir(parents=True)
+    json_dump(fontManager, fonts)
+    fonts.write_text(fonts.read_text().replace("DejaVuSans.ttf", "DejaVuSerif.ttf"))
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_another_machine_makes_the_same_bytes(clone: Clone, tmp_path: Path, machine: str) -> None:
     settings, seen = MACHINES[machine]
-    for name, text in HOME.items():
-        (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "home" / name).write_text(text)
+    hostile(tmp_path / "home")
     words = settings.format(home=tmp_path / "home").split()
     environment = dict(word.split("=", 1) for word in words)
     if not IS_X86:
         environment = {name: environment[name] for name in environment.keys() - CPU_SETTINGS}
         seen = {name: seen[name] for name in seen.keys() - {"BLAS", "numpy's features"}}
-    folder = tmp_path / "a clone, elsewhere"
-    report, differing = other_outs(clone, folder, sys.executable, environment)
+    report = report_and_check(clone, tmp_path / "a clone, elsewhere", sys.executable, **environment)
     assert seen.items() <= report.items()
     assert report["threads of a library"] == 1
-    assert differing == set()
 
 
 @pytest.mark.thorough
@@ -145,9 +136,7 @@ def test_another_python_makes_the_same_bytes(clone: Clone, tmp_path: Path, versi
     requirements = str(ROOT / "requirements.txt")
     pip = [installed, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", requirements]
     subprocess.run(pip, check=True, capture_output=True)
-    report, differing = other_outs(clone, tmp_path / "clone", installed, {})
-    assert report["python"] == version
-    assert differing == set()
+    assert report_and_check(clone, tmp_path / "clone", installed)["python"] == version
 
 
 def test_arm_makes_the_same_bytes(
@@ -155,6 +144,4 @@ def test_arm_makes_the_same_bytes(
 ) -> None:
     if not (python := request.config.getoption("--arm")):
         pytest.skip(want("an emulated ARM", "bash tests/support/arm.sh FOLDER"))
-    report, differing = other_outs(clone, tmp_path / "clone", python, {})
-    assert report["machine"] == "aarch64"
-    assert differing == set()
+    assert report_and_check(clone, tmp_path / "clone", python)["machine"] == "aarch64"

@@ -15,6 +15,7 @@ from stages.data.sources import Mnist
 from stages.report.results import table, tree
 from tests.pipeline.test_pages import NARROW, assert_answers_as_python, open_page
 from tests.support.clone import Clone
+from tests.support.dag import run_stages
 from tests.support.idx import write_idx
 
 # For each digit, in their order.
@@ -54,7 +55,7 @@ def folders(
         images, labels = some(digits, kind)
         made[kind] = folder = tmp_path_factory.mktemp("classes")
         n_train = len(images) * 4 // 5
-        run = clone.copy_stages(folder)
+        clone.copy_stages(folder)
         parts = [part for array in (images, labels) for part in np.split(array, [n_train])]
         write_idx(folder / "data" / "idx", parts)
         values: dict[str, Any] = {"data__source": "folder", "split__n_train": n_train}
@@ -63,8 +64,8 @@ def folders(
         if kind == KINDS[0]:
             pair = OTHER_NUMBERS[[3, 5]].tolist()
             values |= {"binary__target": pair[1], "errors__pair": pair}
-        Clone(folder, folder).edit(**values, data__classes=NAMES if kind == "47" else "auto")
-    run(also=[other for other in made.values() if other != folder])
+        Clone(folder).edit(**values, data__classes=NAMES if kind == "47" else "auto")
+    run_stages(*made.values())
     return made
 
 

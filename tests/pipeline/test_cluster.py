@@ -19,11 +19,11 @@ from distributed import Client, LocalCluster
 
 from tests.support import ROOT
 from tests.support.clone import Clone
-from tests.support.dag import modules, outs, stages
+from tests.support.dag import declared, outs, stages
 from tests.support.waiting import wait_for
 
 # The stages that send something, and one of each kind.
-SENT = [name for name, stage in stages().items() if "stages/parallel" in modules(stage)]
+SENT = [name for name, stage in stages().items() if "stages/parallel" in declared(stage)]
 ONE_OF_EACH = ["fit@binary_forest", "fit@digits_sgd", "fit@digits_ovr_svc"]
 ONE_OF_EACH += ["find_neighbors@test_in_augmented", "denoise", "choose_svm"]
 OTHER_CODE = """

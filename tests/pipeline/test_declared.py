@@ -1,171 +1,213 @@
-"""No stage uses what it does not declare: files, code, parameters, as it ran.
+"""dvc.yaml against what stages use: a stage declares all of it, and nothing else.
 
-The trace of a stage (tests/support/trace) has what its processes opened and read. A declared
-dependency that no stage uses is an error too: it would run for nothing.
+A declared dependency that no stage uses is an error too: it would run for nothing. What a stage
+opens and reads is in the trace that it has left as it ran (tests/support/trace).
 """
 
+import ast
 import json
+import re
+import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
-from dvc.stage import PipelineStage
+from dvc.utils.flatten import flatten
+from networkx import DiGraph, descendants
 from ruamel.yaml import YAML
 
+from stages.common.guard import LIBRARY_OF
+from tests.support import ROOT
 from tests.support.clone import Clone
-from tests.support.dag import NAMES, declared, outs, parameters, stages
+from tests.support.dag import NAMES, declared, edges, outs, parameters, plots, stages
 
-# They hold no code but a call; and which DVC runs the stage.
-PACKAGE = {"stages/__init__.py", "stages/__main__.py", ".dvc/tmp/rwlock"}
+# They hold no code but a call, and no stage declares them.
+PACKAGE = {"__init__": "", "__main__": "from stages.common.run import start\nstart()"}
 # What makes every stage wait for the checks, and git keep an empty folder.
 UNREAD = {
     *("data/params.checked", "data/data.checked"),
     *("data/idx/.gitignore", "data/pictures/.gitignore"),
     "stages/parallel/cluster.py",  # where there is a cluster
 }
+PARAMETER_FILES = set().union(*(parameters(stage) for stage in stages().values()))
+MAX_CODE_DEPENDENCIES = 7
+# They fetch, show progress, count threads, read parameters and options: no byte of an output is of
+# their making.
+TOOLS = {"pooch", "psutil", "requests", "ruamel", "threadpoolctl", "tqdm"}
+# They carry tasks to a cluster, where the same is computed.
+TOOLS |= {"cloudpickle", "dask", "distributed", "toolz"}
 
 
-@pytest.fixture(scope="module")
-def clone(clone: Clone) -> Clone:
-    """The DAG run once, with the trace of that run alone."""
-    return Clone(clone.folder, clone.trace.with_name("trace of the DAG"))
+class Used(NamedTuple):
+    """What a stage has read and written of the repository, and its parameters: ``file key``."""
+
+    read: set[str]
+    written: set[str]
+    parameters: set[str]
 
 
 @cache
-def events(trace: Path) -> dict[str, list[tuple[str, Any]]]:
-    """What a trace has of each command: kind and object of its events."""
-    found: dict[str, list[tuple[str, Any]]] = {}
-    for path in trace.glob("*.jsonl"):
-        for command, kind, what in map(json.loads, path.read_text().splitlines()):
-            found.setdefault(command, []).append((kind, what))
-    return found
+def keys(path: Path) -> set[str]:
+    """The dotted keys of all values of a file of parameters."""
+    return set(flatten(YAML(typ="safe").load(path)))
 
 
-def leaves(clone: Clone, file: str, key: str) -> set[str]:
-    """All values below a key of a file of parameters, as ``key of file``."""
-
-    def below(value: Any, key: str) -> set[str]:
-        if not isinstance(value, dict):
-            return {f"{key} of {file}"}
-        return set().union(*(below(value[name], f"{key}.{name}".lstrip(".")) for name in value))
-
-    value = YAML(typ="safe").load(clone.folder / file)
-    for part in filter(None, key.split(".")):
-        value = value[part]
-    return below(value, key)
+def leaves(file: str, key: str = "") -> set[str]:
+    """All values at a key of a file of parameters, or below it, as ``file key``."""
+    found = (leaf for leaf in keys(ROOT / file) if f"{leaf}.".startswith(f"{key}." if key else ""))
+    return {f"{file} {leaf}" for leaf in found}
 
 
-PARAMETER_FILES = set().union(*(parameters(stage) for stage in stages().values()))
-
-
-def files(clone: Clone, path: str) -> set[str]:
+def files(folder: Path, path: str) -> set[str]:
     """The path, or of a folder the files in it."""
-    folder = clone.folder / path
-    inside = folder.rglob("*") if folder.is_dir() else [folder]
+    found = (folder / path).rglob("*") if (folder / path).is_dir() else [folder / path]
     return {
-        str(file.relative_to(clone.folder))
-        for file in inside
+        str(file.relative_to(folder))
+        for file in found
         if not file.is_dir() and "__pycache__" not in file.parts
     }
 
 
-def used(clone: Clone, stage: PipelineStage) -> dict[str, set[str]]:
-    """What a stage has read and written of the repository, and which parameters it has read."""
-    found: dict[str, set[str]] = {"read": set(), "write": set(), "param": set()}
-    for kind, what in events(clone.trace)[stage.cmd]:
-        path = Path(what[0] if kind == "param" else what)
-        if path.parent.name == "__pycache__" and path.parts[0] == "stages":
-            kind, path = "read", path.parent.parent / f"{path.name.split('.')[0]}.py"
-        if "__pycache__" in path.parts:
-            continue
-        name = str(path)
-        if kind == "param" and name in PARAMETER_FILES:
-            found[kind] |= leaves(clone, name, what[1])
-        elif kind != "param" and name not in PARAMETER_FILES | PACKAGE:
-            found[kind].add(name)
+@pytest.fixture(scope="module")
+def used(clone: Clone) -> dict[str, Used]:
+    """What each stage has used when the DAG ran."""
+    names, found = {stage.cmd: name for name, stage in stages().items()}, {}
+    for path in (clone.folder.parent / "trace").iterdir():
+        command, read, written, values = json.loads(path.read_text())
+        package = {f"stages/{name}.py" for name in PACKAGE}
+        found[names[command]] = Used(
+            {file for file in read if not (clone.folder / file).is_dir()}
+            - PARAMETER_FILES
+            - package,
+            set(written),
+            set().union(*(leaves(file, key) for file, key in values if file in PARAMETER_FILES)),
+        )
     return found
 
 
-def discrepancies(clone: Clone, name: str, declaring: str | None = None) -> list[str]:
-    """A line for each thing that a stage uses undeclared, or declares and does not use.
-
-    What it declares may be taken from another stage.
-    """
-    stage, found = stages(clone.folder)[declaring or name], used(clone, stages(clone.folder)[name])
-    keys = {
-        leaf
-        for file, keys in parameters(stage).items()
-        for key in keys
-        for leaf in leaves(clone, file, key)
-    }
-    deps = {path: files(clone, path) - UNREAD for path in declared(stage)}
-    written = {path: files(clone, path) for path in outs(stage)}
-    of_deps, of_outs = set().union(*deps.values()), set().union(*written.values())
-    read = found["read"] - of_outs - UNREAD
-    return [
-        *(f"{name} reads {path} undeclared" for path in sorted(read - of_deps)),
-        # Of a folder, one file: test_every_file_of_a_declared_folder_is_read asks for the others.
-        *(
-            f"{name} declares {path} and does not read it"
-            for path, inside in sorted(deps.items())
-            if inside and not inside & read
-        ),
-        *(f"{name} writes {path} undeclared" for path in sorted(found["write"] - of_outs)),
-        *(
-            f"{name} declares {path} and does not write it"
-            for path, inside in sorted(written.items())
-            if inside - found["write"]
-        ),
-        *(f"{name} reads {key} undeclared" for key in sorted(found["param"] - keys)),
-        *(f"{name} declares {key} and does not read it" for key in sorted(keys - found["param"])),
-    ]
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_a_stage_uses_what_it_declares(clone: Clone, name: str) -> None:
-    assert discrepancies(clone, name) == []
+def test_a_stage_uses_what_it_declares(clone: Clone, used: dict[str, Used], name: str) -> None:
+    stage, of_stage = stages()[name], used[name]
+    dependencies = [files(clone.folder, path) - UNREAD for path in declared(stage)]
+    outputs = set().union(*(files(clone.folder, path) for path in outs(stage)))
+    undeclared = of_stage.read - UNREAD - outputs - set().union(*dependencies)
+    assert undeclared == set()
+    # Of a folder, it reads one file; the next test asks for the others.
+    unread = [each for each in dependencies if each and not each & of_stage.read]
+    assert unread == []
+    assert of_stage.written == outputs
+    of_files = parameters(stage).items()
+    assert of_stage.parameters == set().union(
+        *(leaves(file, key) for file, listed in of_files for key in listed)
+    )
 
 
-def test_what_is_of_another_stage_is_named(clone: Clone) -> None:
-    """What ``split`` uses, held against what ``gallery`` declares: a fault of each kind."""
-    assert set(discrepancies(clone, "split", "gallery")) >= {
-        "split reads data/mnist/labels.npy undeclared",
-        "split declares stages/data/gallery.py and does not read it",
-        "split writes data/test/labels.npy undeclared",
-        "split declares reports/pictures/first_digits.png and does not write it",
-        "split reads split.n_train of params.yaml undeclared",
-        "split declares gallery.n_digits of params.yaml and does not read it",
-    }
-
-
-def test_every_file_of_a_declared_folder_is_read(clone: Clone) -> None:
-    inside, read = set(), set()
-    for stage in stages(clone.folder).values():
-        folders = {path for path in declared(stage) if (clone.folder / path).is_dir()}
-        inside |= set().union(*(files(clone, path) for path in folders))
-        read |= used(clone, stage)["read"]
-    assert inside - UNREAD - read - PARAMETER_FILES - PACKAGE == set()
-
-
-def test_dvc_sees_every_file_of_a_declared_folder(clone: Clone) -> None:
+def test_every_file_of_a_declared_folder_is_read_and_hashed(
+    clone: Clone, used: dict[str, Used]
+) -> None:
     """What .dvcignore names, or DVC ignores by itself, could change unseen."""
-    lock = YAML(typ="safe").load(clone.folder / "dvc.lock")
-    seen = {
+    recorded = YAML(typ="safe").load(clone.folder / "dvc.lock")["stages"].values()
+    hashed = {
         dep["path"]: dep["nfiles"]
-        for stage in lock["stages"].values()
+        for stage in recorded
         for dep in stage.get("deps", [])
         if "nfiles" in dep
     }
-    assert seen == {path: len(files(clone, path)) for path in seen}
-    assert {"stages/common", "stages/output", ".dvc/plots", "data/metrics/digits"} <= set(seen)
+    folders = {path: files(clone.folder, path) for path in hashed}
+    assert hashed == {path: len(inside) for path, inside in folders.items()}
+    assert {"stages/common", "stages/output", ".dvc/plots", "data/metrics/digits"} <= set(hashed)
+    read = set().union(*(each.read for each in used.values()))
+    others = PARAMETER_FILES | {f"stages/{name}.py" for name in PACKAGE} | UNREAD
+    unread = set().union(*folders.values()) - read - others
+    # A saved model is for people.
+    assert {path for path in unread if not path.endswith("/model.skops")} == set()
 
 
-@pytest.mark.parametrize("file", sorted(PARAMETER_FILES))
-def test_every_parameter_is_read_by_a_stage(clone: Clone, file: str) -> None:
+def test_every_parameter_is_read_by_a_stage(used: dict[str, Used]) -> None:
     read = set()
-    for stage in stages().values():
+    for name, stage in stages().items():
         # A stage that reads the whole file shows nothing about a key.
-        if parameters(stage).get(file) != [""]:
-            read |= used(clone, stage)["param"]
-    assert leaves(clone, file, "") - read == set()
+        read |= {
+            key for key in used[name].parameters if parameters(stage).get(key.split()[0]) != [""]
+        }
+    assert set().union(*map(leaves, PARAMETER_FILES)) == read
+
+
+@cache
+def imported(path: Path) -> set[str]:
+    """The names that a module imports: modules, and what may be one inside of a package."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_code_dependencies_are_few_and_import_no_others(name: str) -> None:
+    """And of folders, what all share: another way to write a report fits and searches nothing."""
+    stage = stages()[name]
+    code = {path for path in declared(stage) if path.split("/")[0] == "stages"}
+    assert len(code) <= MAX_CODE_DEPENDENCIES
+    listed = set().union(*(files(ROOT, path) for path in code))
+    names = set().union(*(imported(ROOT / path) for path in listed if path.endswith(".py")))
+    modules = {f"{name.replace('.', '/')}.py" for name in names}
+    assert {path for path in modules - listed if (ROOT / path).is_file()} == set()
+    shared = {"stages/common", "stages/output", "stages/parallel"}
+    if name.startswith(("fit@", "find_neighbors@")):
+        shared.remove("stages/output")
+    # But those that the stage reads itself, as its command says.
+    assert {path for path in code if not Path(path).suffix} - set(stage.cmd.split()) <= shared
+
+
+def test_every_library_that_makes_bytes_is_pinned_for_the_stages() -> None:
+    modules = (ROOT / "stages").rglob("*.py")
+    libraries = {name.split(".")[0] for path in modules for name in imported(path)}
+    assert libraries - set(sys.stdlib_module_names) - {"stages"} - TOOLS == set(LIBRARY_OF)
+    assert {f"stages/libraries.yaml {library}" for library in LIBRARY_OF.values()} == leaves(
+        "stages/libraries.yaml"
+    )
+
+
+@pytest.mark.parametrize("module", PACKAGE)
+def test_the_package_holds_no_code(module: str) -> None:
+    _, *code = ast.parse((ROOT / "stages" / f"{module}.py").read_text()).body
+    assert ast.unparse(ast.Module(code, [])) == PACKAGE[module]
+
+
+@pytest.mark.parametrize(
+    ("check", "before"),
+    # Vega depends on no parameter.
+    [
+        ("check_params", {"check_params", "bundle_vega"}),
+        ("check_data", {"check_params", "bundle_vega", "fetch", "check_data"}),
+    ],
+)
+def test_every_other_stage_comes_after_the_checks(check: str, before: set[str]) -> None:
+    after = descendants(DiGraph((dependency, stage) for stage, dependency in edges()), check)
+    assert sorted(after) == [name for name in NAMES if name not in before]
+
+
+def test_every_stage_says_what_it_does_and_dvc_lock_has_no_other() -> None:
+    assert all(stage.desc for stage in stages().values())
+    # DVC forgets no stage that was renamed.
+    assert sorted(YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]) == NAMES
+
+
+def test_all_pictures_curves_and_templates_are_plotted() -> None:
+    written, shown = set().union(*map(outs, stages().values())), plots()
+    made = {path for path in written if path.endswith((".png", ".csv"))}
+    assert made <= set(shown)
+    assert all(set(shown[name]["y"]) <= made for name in set(shown) - made)
+    templates = {path.stem: path.read_text() for path in (ROOT / ".dvc" / "plots").glob("*.json")}
+    assert templates.keys() == {options["template"] for options in shown.values() if options}
+    for text in templates.values():
+        spec = json.loads(text)
+        # DVC's only part in it, so that the report draws the same chart.
+        assert re.findall("<DVC_.+?>", text) == ["<DVC_METRIC_DATA>"]
+        assert spec["data"] == {"values": "<DVC_METRIC_DATA>"}
+        assert spec["title"]
+        assert spec["description"]

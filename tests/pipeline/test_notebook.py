@@ -79,6 +79,6 @@ def test_it_computes_what_the_reports_have(clone: Clone) -> None:
 
 def test_without_data_its_first_cell_says_what_to_do(tmp_path: Path) -> None:
     """Here in the root: it runs in any folder of the project."""
-    made = Clone.of(ROOT, tmp_path / "clone", tmp_path)
+    made = Clone.of(ROOT, tmp_path / "clone")
     with pytest.raises(CellExecutionError, match=r"run `dvc repro` \(or `dvc pull`\) first"):
         run(CHAPTER_3.cells[:2], made.folder)

@@ -31,20 +31,13 @@ def test_models_learn_something(clone: Clone) -> None:
 
 def test_an_experiment_and_what_it_changes(clone: Clone) -> None:
     before = clone.metrics("binary/sgd.json")["operating_point"]
-    asked = ("--name", "stricter", "--set-param", "binary.thresholds.precision=0.95")
-    clone.dvc("exp", "run", *asked)
+    clone.dvc("exp", "run", "--set-param", "binary.thresholds.precision=0.95")
     after = clone.metrics("binary/sgd.json")["operating_point"]
     assert after["precision"] >= 0.95 > before["precision"]
-    assert "stricter" in clone.dvc("exp", "show", "--json").stdout
     changed = json.loads(clone.dvc("metrics", "diff", "--json", "main").stdout)
     assert {file: list(keys) for file, keys in changed.items()} == {
         SUMMARY: ["sgd.recall_at_precision"]
     }
-    # What is no metric for DVC is compared by its path.
-    of_sgd = "data/metrics/binary/sgd.json"
-    compared = ("metrics", "diff", "--json", "main", "--targets", of_sgd)
-    (detail,) = json.loads(clone.dvc(*compared).stdout).values()
-    assert set(detail) == {f"operating_point.{key}" for key in before}
     assert "binary.thresholds.precision" in clone.dvc("params", "diff", "main").stdout
     clone.undo()
 

@@ -3,24 +3,23 @@
 import re
 import shlex
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import pytest
 import requests
+from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from stages.data.sources import Mnist
 from tests.support import ROOT
 from tests.support.clone import Clone, md5, ran
 from tests.support.documents import section
-from tests.support.waiting import wait_for
 
 # No other test may use it: DVC would remember it.
 EDIT = {"binary__thresholds__precision": 0.83, "forest__n_estimators": 11}
@@ -31,46 +30,42 @@ CHEAP = {"evaluate_binary", "report"}
 def git_clone(of: Clone, folder: Path) -> Clone:
     """A clone of what is committed, without data, on another path."""
     of.run("git", "clone", "--quiet", ".", str(folder))
-    made = Clone(folder, folder.with_name(f"{folder.name} trace"))
-    made.trace.mkdir()
-    return made
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@contextmanager
-def serving(*command: str, port: int) -> Iterator[None]:
-    """A server that runs while the block does."""
-
-    def listens() -> bool:
-        assert server.poll() is None
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", port)) == 0
-
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            wait_for(listens)
-            yield
-        finally:
-            server.kill()
+    return Clone(folder)
 
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[str]:
     """The address of an S3-compatible store that has one bucket."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    moto = str(Path(sys.executable).with_name("moto_server"))
+    server = ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "test")
-        with serving(moto, "--host", "127.0.0.1", "--port", str(port), port=port):
-            requests.put(f"{url}/bucket", timeout=60).raise_for_status()
-            yield url
+        requests.put(f"{url}/bucket", timeout=60).raise_for_status()
+        yield url
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder for a remote, and the port that a web server serves it on."""
+    folder = tmp_path_factory.mktemp("remote")
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield folder, str(server.server_port)
+        server.shutdown()
+
+
+def shell(clone: Clone, *commands: str) -> str:
+    """What lines of a document print, as their reader types them."""
+    others = {"dvc": lambda *words: clone.dvc(*words).stdout, "make": clone.make}
+    printed = ""
+    for line in commands:
+        command, *words = shlex.split(line, comments=True)
+        printed += others.get(command, partial(clone.run, command))(*words)
+    return printed
 
 
 def lines(title: str, file: str = "docs/sharing.md", **replaced: str) -> list[str]:
@@ -95,21 +90,22 @@ class Shared(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def shared(clone: Clone, store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+def shared(
+    clone: Clone, store: str, served: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
+) -> Shared:
     """A teacher's clone, and what it has pushed to."""
     teacher = git_clone(clone, tmp_path_factory.mktemp("teacher's") / "clone")
     shutil.copytree(clone.folder / ".dvc" / "cache", teacher.folder / ".dvc" / "cache")
     teacher.dvc("checkout")
-    folder, port = tmp_path_factory.mktemp("remote") / "digitline", str(free_port())
+    folder, port = served
     here = {"/srv/digitline": str(folder), "teacher": "127.0.0.1", "8000": port}
     add_folder, push, repro = lines("A folder", **here)
-    serve, *http = lines("HTTP: a class reads, and only the teacher writes", **here)
+    _, *http = lines("HTTP: a class reads, and only the teacher writes", **here)
     *add_s3, push_s3 = lines("S3, and what is compatible", **{"https://s3.example.org": store})
 
-    def share() -> None:
-        for commands in ([add_folder, push], [*add_s3, push_s3]):
-            teacher.shell(*commands)
-            teacher.run("git", "checkout", "--quiet", "--", ".dvc")
+    def share(*commands: str) -> None:
+        shell(teacher, *commands)
+        teacher.run("git", "checkout", "--quiet", "--", ".dvc")
 
     teacher.edit(**EDIT)
     printed = teacher.make("repro")
@@ -117,42 +113,34 @@ def shared(clone: Clone, store: str, tmp_path_factory: pytest.TempPathFactory) -
     # Without a default remote nothing is asked for.
     assert "pull" not in printed
     edited = teacher.reports()
-    share()
+    share(add_folder, push)
+    share(*add_s3, push_s3)
     teacher.undo()
-    share()
-    with serving(*shlex.split(serve), port=int(port)):
-        student = {"folder": [add_folder, repro], "HTTP": http, "S3": [*add_s3, repro]}
-        yield Shared(teacher, edited, folder, student)
+    share(add_folder, push)
+    student = {"folder": [add_folder, repro], "HTTP": http, "S3": [*add_s3, repro]}
+    return Shared(teacher, edited, folder, student)
 
 
 @pytest.mark.parametrize("kind", ["folder", "HTTP", "S3"])
 def test_a_clone_that_pulls_runs_nothing(shared: Shared, tmp_path: Path, kind: str) -> None:
     student = git_clone(shared.teacher, tmp_path / "student's")
     *add, repro = shared.student[kind]
-    student.shell(*add)
-    # Of S3, in a run with the edit.
+    shell(student, *add)
+    # S3 has only what is in place with the edit.
     if kind != "S3":
-        assert ran(student.shell(repro)) == set()
+        assert ran(shell(student, repro)) == set()
         outs = shared.teacher.outs()
         assert {path: md5(student.folder / path) for path in outs} == outs == student.outs()
         # The setting of the remote alone.
         assert student.run("git", "status", "--porcelain") == " M .dvc/config\n"
     # What somebody has computed of an edit; over HTTP, nobody can list it.
-    student.edit(**EDIT)
-    computed = {"check_params", "fit@binary_forest"} if kind == "HTTP" else set()
-    assert ran(student.shell(repro)) == CHEAP | computed
-    assert student.reports() == shared.edited != shared.teacher.reports()
+    if kind != "HTTP":
+        student.edit(**EDIT)
+        assert ran(shell(student, repro)) == CHEAP
+        assert student.reports() == shared.edited != shared.teacher.reports()
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "/nowhere/at all",
-        "{damaged}",
-        pytest.param("gs://bucket/digitline", marks=pytest.mark.thorough),
-        pytest.param("http://127.0.0.1:1", marks=pytest.mark.thorough),
-    ],
-)
+@pytest.mark.parametrize("url", ["gs://bucket/digitline", "{damaged}"])
 def test_what_a_remote_does_not_have_is_computed(shared: Shared, tmp_path: Path, url: str) -> None:
     """Nor has it what is damaged, if it is verified."""
     clone, path = shared.teacher, "data/is_target/test.npy"
@@ -167,7 +155,7 @@ def test_what_a_remote_does_not_have_is_computed(shared: Shared, tmp_path: Path,
     at = url.format(damaged=tmp_path / "remote")
     clone.dvc("remote", "add", "--quiet", "--default", "class", at)
     if url == "{damaged}":
-        clone.shell(*lines("What comes may be damaged"))
+        shell(clone, *lines("What comes may be damaged"))
     assert ran(clone.make("repro")) == {"label"}
     clone.undo()
     assert md5(clone.folder / path) == clone.outs()[path]
@@ -175,8 +163,7 @@ def test_what_a_remote_does_not_have_is_computed(shared: Shared, tmp_path: Path,
 
 def test_a_colleague_gets_the_pictures(digits: Mnist, tmp_path: Path) -> None:
     """And of them, with what is committed, the same images."""
-    (tmp_path / "trace").mkdir()
-    author = Clone.of(ROOT, tmp_path / "author's", tmp_path / "trace")
+    author = Clone.of(ROOT, tmp_path / "author's")
     author.edit(data__source="pictures", split__n_train=20)
     for part, i in product(("train", "test"), range(20)):
         folder = author.folder / "data" / "pictures" / part / str(digits[1][i])
@@ -185,12 +172,12 @@ def test_a_colleague_gets_the_pictures(digits: Mnist, tmp_path: Path) -> None:
     author.dvc("remote", "add", "--default", "class", str(tmp_path / "remote"))
     author.commit("Code and remote")
     *add, pull = lines("Versions of your data", "docs/data.md")
-    author.shell(*add)
+    shell(author, *add)
     author.dvc("repro", "fetch")
     author.commit("Images")
 
     colleague = git_clone(author, tmp_path / "colleague's")
-    colleague.shell(pull)
+    shell(colleague, pull)
     assert colleague.folder.joinpath("data", "pictures", "train").is_dir()
     colleague.dvc("repro", "fetch")
     assert colleague.run("git", "status", "--porcelain") == ""

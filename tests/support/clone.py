@@ -5,19 +5,14 @@ import hashlib
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import Any
 
-from dvc.repo import Repo
-from networkx import topological_sort
 from ruamel.yaml import YAML
 
 from tests.support import AUTHOR, ROOT
@@ -57,15 +52,15 @@ def dvc_server() -> subprocess.Popen[str]:
 
 
 class Clone:
-    """The repository in a folder, with its own DVC cache; another folder has a trace."""
+    """The repository in a folder, with its own DVC cache, and variables of its environment."""
 
-    def __init__(self, folder: Path, trace: Path, **variables: str) -> None:
-        self.folder, self.trace, self.variables = folder.resolve(), trace, variables
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.folder, self.variables = folder.resolve(), variables
 
     @classmethod
-    def of(cls, source: Path, folder: Path, trace: Path) -> "Clone":
+    def of(cls, source: Path, folder: Path, **variables: str) -> "Clone":
         """A copy of what git tracks, or would; nothing has run."""
-        made = cls(folder, trace)
+        made = cls(folder, **variables)
         (folder / "reports").mkdir(parents=True)
         listed = made.run("git", "-C", str(source), "ls-files", "-co", "--exclude-standard")
         for name in listed.splitlines():
@@ -79,26 +74,13 @@ class Clone:
     def environment(self) -> dict[str, str]:
         # The commands of the environment that runs the tests come first, as in .venv/bin.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        tracer = str(ROOT / "tests" / "support" / "trace")
-        return {
-            **os.environ,
-            **AUTHOR,
-            "PATH": path,
-            "PYTHONPATH": tracer,
-            "DIGITLINE_TRACE": str(self.trace),
-            **self.variables,
-        }
+        return {**os.environ, **AUTHOR, "PATH": path, **self.variables}
 
     def run(self, *command: str) -> str:
         """What a command prints in the clone."""
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
+        return subprocess.check_output(
+            command, cwd=self.folder, env=self.environment, stderr=subprocess.PIPE, text=True
+        )
 
     def dvc(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         process = dvc_server()
@@ -134,23 +116,11 @@ class Clone:
         assert before in text
         (self.folder / file).write_text(text.replace(before, after, 1))
 
-    def popen(self, *command: str, **variables: str) -> subprocess.Popen[str]:
-        """A command in a process group of its own, as a terminal starts it."""
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env={**self.environment, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
     def outs(self) -> dict[str, str]:
         """The MD5 of every file that dvc.lock records as output, also within a folder."""
-        stages = yaml.load(self.folder / "dvc.lock")["stages"].values()
+        lock = YAML(typ="safe").load(self.folder / "dvc.lock")
         found: dict[str, str] = {}
-        for out in (out for stage in stages for out in stage["outs"]):
+        for out in (out for stage in lock["stages"].values() for out in stage["outs"]):
             if out["md5"].endswith(".dir"):
                 listed = json.loads(self.cached(out["md5"]).read_text())
                 found |= {f"{out['path']}/{file['relpath']}": file["md5"] for file in listed}
@@ -177,15 +147,6 @@ class Clone:
         install(self.folder, python=sys.executable, dvc=f"{Path(sys.executable).parent}/dvc")
         return self.run("make", "--no-print-directory", "--assume-old=.venv", *arguments)
 
-    def shell(self, *lines: str) -> str:
-        """What lines of a document print, as their reader types them."""
-        others = {"dvc": lambda *words: self.dvc(*words).stdout, "make": self.make}
-        printed = ""
-        for line in lines:
-            command, *words = shlex.split(line, comments=True)
-            printed += others.get(command, partial(self.run, command))(*words)
-        return printed
-
     def commit(self, message: str) -> None:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", message)
@@ -199,40 +160,13 @@ class Clone:
         """Everything as committed but what DVC has written."""
         self.run("git", "checkout", "--quiet", "--", ".", ":!dvc.lock", ":!reports")
 
-    def copy_stages(self, folder: Path) -> Callable[..., Any]:
-        """Copy what the stages need to ``folder``; a function that runs them all, without DVC.
-
-        It takes the Python to run them with, environment variables, and other such folders, where
-        the same process runs them, too; it returns what the libraries report of the machine.
-        """
+    def copy_stages(self, folder: Path) -> None:
+        """Copy what the stages need to ``folder``, to run them there without DVC."""
         for name in ("stages", "params.yaml", "data/idx", "data/pictures", ".dvc/plots"):
             copy = shutil.copytree if (self.folder / name).is_dir() else shutil.copy
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy(self.folder / name, folder / name)
         (folder / "reports").mkdir()
-        with Repo(str(self.folder)) as repo:
-            # Its edges lead from a stage to those that it depends on.
-            commands = [stage.cmd for stage in reversed(list(topological_sort(repo.index.graph)))]
-
-        def run(
-            python: str = sys.executable,
-            environment: Mapping[str, str] = MappingProxyType({}),
-            also: Sequence[Path] = (),
-        ) -> Any:
-            script = str(ROOT / "tests" / "support" / "in_one_process.py")
-            done = subprocess.run(
-                [python, "-W", "ignore", script, str(folder), *map(str, also)],
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(folder), **environment},
-                input="\n".join(commands),
-                text=True,
-                capture_output=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            return json.loads(done.stdout.splitlines()[-1])
-
-        return run
 
     def reports(self) -> dict[str, bytes]:
         """The content of every report, by its path."""
@@ -241,7 +175,3 @@ class Clone:
 
     def metrics(self, name: str) -> Any:
         return json.loads((self.folder / "data" / "metrics" / name).read_text())
-
-    def summary(self) -> dict[str, float]:
-        """The figures that runs are compared by."""
-        return json.loads((self.folder / "reports" / "metrics" / "summary.json").read_text())

@@ -1,5 +1,9 @@
-"""The graph of dvc.yaml, as DVC reads it."""
+"""The graph of dvc.yaml, as DVC reads it; and all stages, run without DVC."""
 
+import json
+import os
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,6 +11,7 @@ from typing import Any
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
+from networkx import topological_sort
 
 from tests.support import ROOT
 
@@ -32,19 +37,6 @@ def declared(stage: PipelineStage) -> set[str]:
     return {str(dep.def_path) for dep in stage.deps if not isinstance(dep, ParamsDependency)}
 
 
-def code(stage: PipelineStage) -> set[str]:
-    """Those of :func:`declared` that are code: files, and folders of files."""
-    return {path for path in declared(stage) if path.split("/")[0] == "stages"}
-
-
-def modules(stage: PipelineStage) -> set[str]:
-    """Those of :func:`code` that Python imports: its command names what the stage opens itself.
-
-    But the stage that shows results opens all code, too.
-    """
-    return {path for path in code(stage) if path == "stages" or path not in stage.cmd.split()}
-
-
 def outs(stage: PipelineStage) -> set[str]:
     """The files and folders that a stage writes."""
     return {str(out.def_path) for out in stage.outs}
@@ -67,3 +59,21 @@ def plots() -> dict[str, dict[str, Any]]:
     return {
         str(out.def_path): out.plot if isinstance(out.plot, dict) else {} for out in drawn
     } | dict(definitions)
+
+
+def run_stages(*folders: Path, python: str = sys.executable, **environment: str) -> Any:
+    """Run all stages in each folder, in one process; what the libraries report of the machine."""
+    with Repo(str(ROOT)) as repo:
+        # Its edges lead from a stage to those that it depends on.
+        commands = [stage.cmd for stage in reversed([*topological_sort(repo.index.graph)])]
+    script = str(ROOT / "tests" / "support" / "in_one_process.py")
+    done = subprocess.run(
+        [python, "-W", "ignore", script, *map(str, folders)],
+        env={**os.environ, "PYTHONPATH": str(folders[0]), **environment},
+        input="\n".join(commands),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])

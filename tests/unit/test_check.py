@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder / name)
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     for command in ("init", "repro"):
-        Clone(folder, folder).dvc(command)
+        Clone(folder).dvc(command)
     for path in ("b", "c", ".dvc/cache"):
         shutil.move(folder / path, tmp_path_factory.mktemp("data"))
     install(folder, python=sys.executable, ruff="true", mypy="true")

@@ -38,7 +38,7 @@ LABELS = np.array([9, 20, 255] * 9 + [20, 255] * 2 + [9, 20, 255], np.uint8)
 def run_stage(folder: Path, labels: Any, classes: list[str], **edits: Any) -> Any:
     """What check_data writes of the classes that the source names, with params.yaml edited."""
     shutil.copy(ROOT / "params.yaml", folder)
-    Clone(folder, folder).edit(**edits)
+    Clone(folder).edit(**edits)
     save_set(folder, *[np.asarray(labels, np.uint8)] * 2)
     (folder / "source.json").write_text(json.dumps({"classes": classes, "n_train": None}))
     outs = folder / "checked", folder / "classes.json"

@@ -38,7 +38,7 @@ def made(
         with Repo.init(no_scm=True) as repo, repo.config.edit() as config:
             config["cache"]["type"] = request.param
         repro()
-        clone, outs = Clone(Path(), Path()), yaml.load(Path("dvc.lock"))["stages"]["make"]["outs"]
+        clone, outs = Clone(Path()), yaml.load(Path("dvc.lock"))["stages"]["make"]["outs"]
         names = {out["path"]: out["md5"] for out in outs} | clone.outs()
         yield {path: clone.cached(name) for path, name in names.items()}
 
