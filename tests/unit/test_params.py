@@ -26,7 +26,7 @@ def check(params: Path, folder: Path) -> None:
 def edited(folder: Path, key: str, value: Any) -> Path:
     """A copy of params.yaml with one value set."""
     shutil.copy(ROOT / "params.yaml", folder)
-    Clone(folder, folder).edit(**{key.replace(".", "__"): value})
+    Clone(folder).edit(**{key.replace(".", "__"): value})
     return folder / "params.yaml"
 
 
