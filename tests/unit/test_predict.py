@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import chdir, suppress
 from itertools import product
 from pathlib import Path
@@ -33,14 +32,19 @@ from tests.support import ROOT
 Page = NDArray[np.uint8]
 
 
-def page(images: NDArray[np.uint8], n_columns: int, side: int = 112, paper: int = 255) -> Page:
+def page(images: NDArray[np.uint8], n_columns: int, side: int = 112) -> Page:
     """Dark digits on a light page, line after line, (height, width, 3)."""
     tiles = np.zeros((-(-len(images) // n_columns) * n_columns, side, side))
     for tile, image in zip(tiles, images, strict=False):
         tile[:] = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
     ink = tiles.reshape(-1, n_columns, side, side).swapaxes(1, 2).reshape(-1, n_columns * side)
-    grey = (paper - np.pad(ink, side // 4) * (paper / 255)).astype(np.uint8)
+    grey = (255 - np.pad(ink, side // 4)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+def noisy(picture: NDArray) -> Page:
+    noise = np.random.RandomState(0).normal(0, 12, picture.shape)
+    return np.clip(picture * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
 
 
 def forms(picture: Page) -> NDArray[np.uint8]:
@@ -140,16 +144,16 @@ def test_rules_alone_are_no_digits(root: Path) -> None:
     grid[60:440:60, 100:601] = grid[60:421, 100:620:100] = 80
     for picture in (grid, np.invert(grid), grid[100:, 150:], grid[90:], grid[80:130, 120:320]):
         with suppress(UserError):
-            answers = classifier.read(find_digits(picture)).answers
+            answers = classifier.read(find_digits(picture))
             assert all(answer.verdict != "sure" for answer in answers)
 
 
 def test_what_goes_on_beyond_the_edge_is_not_sure(root: Path, whole: NDArray[np.uint8]) -> None:
     classifier, picture = Classifier(root), page(whole[:3], 3)
     digits = find_digits(picture)
-    assert "sure" in [answer.verdict for answer in classifier.read(digits).answers]
+    assert "sure" in [answer.verdict for answer in classifier.read(digits)]
     parts = [digit._replace(is_part=True) for digit in digits]
-    assert "sure" not in [answer.verdict for answer in classifier.read(parts).answers]
+    assert "sure" not in [answer.verdict for answer in classifier.read(parts)]
     cut = find_digits(picture[:, : digits[2].box[1].stop - 1])
     assert [digit.is_part for digit in cut] == [False, False, True]
 
@@ -157,28 +161,9 @@ def test_what_goes_on_beyond_the_edge_is_not_sure(root: Path, whole: NDArray[np.
 @pytest.mark.parametrize("change", [np.asarray, np.invert], ids=["light", "dark"])
 def test_all_ink_of_a_picture_of_mnists_size_is_one_digit(digits: Mnist, change: Any) -> None:
     for image in digits[0][::50]:
-        (form,) = forms(change(np.repeat(image[..., None], 3, axis=2)))
-        assert abs(form.astype(int) - image).max() <= 1
-
-
-def noisy(picture: NDArray) -> Page:
-    noise = np.random.RandomState(0).normal(0, 12, picture.shape)
-    return np.clip(picture * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
-
-
-CHANGES: dict[str, Callable[[Page], Page]] = {
-    "noise": noisy,
-    "coloured": lambda p: (255 - (255 - p) * np.array([0.9, 0.7, 0.3])).astype(np.uint8),
-    "faint": lambda p: (p // 4 + 100).astype(np.uint8),
-    "off-centre": lambda p: np.pad(p, ((900, 100), (20, 500), (0, 0)), "edge"),
-    "larger": lambda p: np.kron(p, np.ones((3, 3, 1), dtype=np.uint8)),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_noise_colour_place_and_size_change_nothing(whole: NDArray[np.uint8], change: Any) -> None:
-    clean = page(whole[:6], 3)
-    assert likeness(forms(change(clean)), forms(clean)).min() > 0.9
+        picture = change(np.repeat(image[..., None], 3, axis=2))
+        assert abs(forms(picture)[0].astype(int) - image).max() <= 1
+        assert likeness(forms(noisy(picture)), image[None]) > 0.9
 
 
 def test_pieces_of_a_digit_are_one_and_specks_none() -> None:
@@ -205,10 +190,16 @@ def test_strokes_are_as_wide_as_mnists(width: int) -> None:
     assert ink.sum() <= thick.sum()
 
 
-def test_transparent_turned_and_16_bit_pictures(tmp_path: Path, whole: NDArray[np.uint8]) -> None:
-    flat = page(whole[:2], 2)
+def test_light_place_size_and_kind_of_file_change_nothing(
+    tmp_path: Path, whole: NDArray[np.uint8]
+) -> None:
+    flat = page(whole[:6], 3)
     ink, exif = 255 - flat[..., 0], Image.Exif()
     exif[0x0112] = 6  # To be turned to the right.
+    save_page(tmp_path / "noise.png", noisy(flat))
+    save_page(tmp_path / "faint.png", flat // 4 + 100)
+    save_page(tmp_path / "off-centre.png", np.pad(flat, ((900, 100), (20, 500), (0, 0)), "edge"))
+    save_page(tmp_path / "larger.png", np.kron(flat, np.ones((5, 5, 1), dtype=np.uint8)))
     save_page(tmp_path / "black.png", np.dstack([np.zeros_like(flat), ink]))
     save_page(tmp_path / "white.png", np.dstack([np.full_like(flat, 255), ink]))
     save_page(tmp_path / "turned.png", np.rot90(flat), exif=exif)
@@ -238,14 +229,11 @@ def test_answers_are_those_that_the_pipeline_has_evaluated(root: Path) -> None:
             assert classifier.describe(answer) == f"unsure: {names}"
 
 
-def test_a_training_image_is_itself_and_a_checkerboard_no_digit(root: Path) -> None:
-    classifier = Classifier(root)
-    board = np.indices((28, 28)).sum(axis=0) % 2 * 255
-    own, alien = classifier.predict(np.stack([classifier.images[7], board]).astype(np.uint8))
-    assert (own.label, own.distance, own.neighbors[0]) == (classifier.labels[7], 0, 7)
-    assert alien.verdict == "unlike any"
-    described = classifier.describe(alien)
-    assert described == f"unlike any digit, nearest to {classifier.names[alien.label]}"
+def test_a_checkerboard_is_unlike_any_digit(root: Path) -> None:
+    classifier, board = Classifier(root), np.indices((1, 28, 28)).sum(axis=0) % 2 * 255
+    (answer,) = classifier.predict(board.astype(np.uint8))
+    described = classifier.describe(answer)
+    assert described == f"unlike any digit, nearest to {classifier.names[answer.label]}"
 
 
 BLANK = np.full((300, 400, 3), 230, dtype=np.uint8)
