@@ -36,7 +36,8 @@ def page(images: NDArray[np.uint8], n_columns: int, side: int = 112) -> Page:
     """Dark digits on a light page, line after line, (height, width, 3)."""
     tiles = np.zeros((-(-len(images) // n_columns) * n_columns, side, side))
     for tile, image in zip(tiles, images, strict=False):
-        tile[:] = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+        large = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+        tile[:] = np.asarray(large)
     ink = tiles.reshape(-1, n_columns, side, side).swapaxes(1, 2).reshape(-1, n_columns * side)
     grey = (255 - np.pad(ink, side // 4)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
