@@ -64,22 +64,22 @@ def main(files: Sequence[Path], out: Path, as_json: bool = False, root: Path = P
     for path, drawing in zip(files, drawings, strict=True):
         try:
             picture = read_picture(path)
-            reading = classifier.read(find_digits(picture))
+            digits = find_digits(picture)
         except UserError as error:
             mistakes.append(f"{path}: {error}")
             continue
+        answers = classifier.read(digits)
         records[str(path)] = [
             record(digit, answer, picture.shape)
-            for digit, answer in zip(reading.digits, reading.answers, strict=True)
+            for digit, answer in zip(digits, answers, strict=True)
         ]
         if not as_json:
-            lines = [
-                f"{i}: {classifier.describe(answer)} ({answer.reasons()})"
-                for i, answer in enumerate(reading.answers, 1)
-            ]
-            print(*([str(path)] if len(files) > 1 else []), *lines, sep="\n")
+            if len(files) > 1:
+                print(path)
+            for i, answer in enumerate(answers, 1):
+                print(f"{i}: {classifier.describe(answer)} ({answer.reasons()})")
         try:
-            save_prediction(drawing, picture, reading, classifier)
+            save_prediction(drawing, picture, digits, answers, classifier)
         except OSError as error:
             mistakes.append(f"{drawing}: cannot be written: {error.strerror}")
     if as_json:

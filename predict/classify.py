@@ -46,14 +46,6 @@ class Answer(NamedTuple):
         return f"by {self.margin:.2f}, distance {self.distance:,.0f}"
 
 
-class Reading(NamedTuple):
-    """The digits of a picture, as the classifier saw them, (n, 28, 28), and its answers."""
-
-    digits: list[Digit]
-    forms: NDArray[np.uint8]
-    answers: list[Answer]
-
-
 def check_status(root: Path) -> None:
     """Hold what ``train_svm`` and the stages behind it read and make to ``dvc.lock``.
 
@@ -134,16 +126,15 @@ class Classifier:
             )
         return answers
 
-    def read(self, digits: list[Digit]) -> Reading:
+    def read(self, digits: list[Digit]) -> list[Answer]:
         """What each of the digits is; a part of one is never sure."""
-        forms = np.stack([mnist_form(digit.ink) for digit in digits])
-        answers = [
+        answers = self.predict(np.stack([mnist_form(digit.ink) for digit in digits]))
+        return [
             answer._replace(verdict="unsure")
             if digit.is_part and answer.verdict == "sure"
             else answer
-            for digit, answer in zip(digits, self.predict(forms), strict=True)
+            for digit, answer in zip(digits, answers, strict=True)
         ]
-        return Reading(digits, forms, answers)
 
     def describe(self, answer: Answer) -> str:
         """Which digit it is: ``4``, ``unsure: 4 or 9``, ``unlike any digit, nearest to 4``."""

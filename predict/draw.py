@@ -10,7 +10,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from predict.classify import Classifier, Reading
+from predict.classify import Answer, Classifier
+from predict.find import Digit, mnist_form
 
 # Legible on white, and as fill below white; told apart by the colour-blind.
 COLOURS = {"sure": "#0b6e4f", "unsure": "#b34700", "unlike any": "#a3195b"}
@@ -22,10 +23,13 @@ TILE, TITLE, NAME, CARD_GAP, GAP = 0.8, 0.56, 0.26, 0.25, 0.3
 
 
 def save_prediction(
-    path: Path, picture: NDArray[np.uint8], reading: Reading, classifier: Classifier
+    path: Path,
+    picture: NDArray[np.uint8],
+    digits: list[Digit],
+    answers: list[Answer],
+    classifier: Classifier,
 ) -> None:
-    """Write the PNG of a picture (height, width, 3) and of what the classifier says of it."""
-    digits, forms, answers = reading
+    """Write the PNG of a picture (height, width, 3), its digits, and the classifier's answers."""
     n, n_shown = len(answers), len(answers[0].neighbors)
     n_columns = max(round((n / 2.5) ** 0.5), 1)
     n_rows = -(-n // n_columns)
@@ -45,11 +49,12 @@ def save_prediction(
     ax = figure.add_axes(((left + 0.3) / width, top, cards[0] / width, cards[1] / height))
     ax.set(xlim=(0, n_columns * wide), ylim=(n_rows * tall, 0))
     ax.axis("off")
-    for i, (form, answer) in enumerate(zip(forms, answers, strict=True)):
+    for i, (digit, answer) in enumerate(zip(digits, answers, strict=True)):
         column, row = divmod(i, n_rows)
         x, y, colour = column * wide + CARD_GAP, row * tall, COLOURS[answer.verdict]
         _text(ax, x, y + 0.15, f"{i + 1}: {classifier.describe(answer)}", color=colour, **BOLD)
         _text(ax, x, y + 0.4, answer.reasons(), color="dimgray", **SMALL)
+        form = mnist_form(digit.ink)
         _tile(ax, form, "as seen", x, y + TITLE, colour, color="dimgray", **SMALL)
         for place, index in enumerate(answer.neighbors, 1):
             image, label = classifier.images[index], int(classifier.labels[index])

@@ -4,7 +4,6 @@ MNIST's test digits as they are and as if photographed, and scikit-learn's scans
 """
 
 import io
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -118,7 +117,7 @@ def report(name: str, classifier: Classifier, pages: list[Page]) -> Counter[str]
         with suppress(UserError):
             read.append((each, find_digits(each.picture)))
     # All at once, which is faster.
-    answers = iter(classifier.read([digit for _, digits in read for digit in digits]).answers)
+    answers = iter(classifier.read([digit for _, digits in read for digit in digits]))
     total = Counter(digits=sum(len(each.labels) for each in pages), pages=len(pages))
     for (_, middles, labels), digits in read:
         places = [[(side.start + side.stop) / 2 for side in digit.box] for digit in digits]
@@ -149,7 +148,7 @@ def main() -> None:
     large = (np.clip(large / 16, 0, 1) * 255).astype(np.uint8)
     report("scans", classifier, list(alone(large, scans.target[half:])))
     for kind, shape in SHAPES:
-        rng, n_pages = np.random.default_rng(SEED), N_DIGITS // math.prod(shape)
+        rng, n_pages = np.random.default_rng(SEED), N_DIGITS // (shape[0] * shape[1])
         pages = [page(kind, shape, test, rng) for _ in range(n_pages)]
         report(f"{kind}, {shape[0]} × {shape[1]}", classifier, pages)
 

@@ -2,11 +2,9 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import chdir, suppress
 from itertools import product
 from pathlib import Path
@@ -25,9 +23,8 @@ from predict.classify import Classifier
 from predict.evaluate import SHAPES, report
 from predict.evaluate import page as photographed
 from predict.find import MAX_DIGITS, STROKE, find_digits, mnist_form, read_picture, thickened
-from stages.common.arrays import load_set, save, save_set
+from stages.common.arrays import load_group, load_set, save, save_set
 from stages.common.errors import UserError
-from stages.data.photos import list_photos, read_photos
 from stages.data.sources import Mnist
 from stages.strokes import extract_features, train_svm
 from tests.support import ROOT
@@ -35,17 +32,20 @@ from tests.support import ROOT
 Page = NDArray[np.uint8]
 
 
-def enlarged(digit: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC))
-
-
-def page(images: NDArray[np.uint8], n_columns: int, side: int = 112, paper: int = 255) -> Page:
+def page(images: NDArray[np.uint8], n_columns: int, side: int = 112) -> Page:
     """Dark digits on a light page, line after line, (height, width, 3)."""
     tiles = np.zeros((-(-len(images) // n_columns) * n_columns, side, side))
-    tiles[: len(images)] = [enlarged(image, side) for image in images]
+    for tile, image in zip(tiles, images, strict=False):
+        large = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+        tile[:] = np.asarray(large)
     ink = tiles.reshape(-1, n_columns, side, side).swapaxes(1, 2).reshape(-1, n_columns * side)
-    grey = (paper - np.pad(ink, side // 4) * (paper / 255)).astype(np.uint8)
+    grey = (255 - np.pad(ink, side // 4)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+def noisy(picture: NDArray) -> Page:
+    noise = np.random.RandomState(0).normal(0, 12, picture.shape)
+    return np.clip(picture * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
 
 
 def forms(picture: Page) -> NDArray[np.uint8]:
@@ -118,29 +118,13 @@ def save_page(path: Path, picture: NDArray, **options: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("height", "width"), [(200, 30), (30, 200), (20, 20), (1, 1), (700, 701)])
-def test_the_box_and_the_centre_of_mass_are_mnists(height: int, width: int) -> None:
-    ink = np.random.RandomState(0).uniform(0.5, 1, (height, width))
-    form = mnist_form(np.pad(ink, ((3, 50), (80, 0))))
-    rows, columns = np.nonzero(form)
-    sides = np.ptp(rows) + 1, np.ptp(columns) + 1
-    assert max(sides) == 20
-    assert min(sides) / 20 == pytest.approx(min(height, width) / max(height, width), abs=0.05)
-    assert abs(np.array(ndimage.center_of_mass(form)) - 14).max() <= 0.5
-    assert form.shape == (28, 28)
-    assert form.dtype == np.uint8
-    assert form.max() == 255
-
-
 def test_a_lopsided_digit_stays_whole() -> None:
     ink = np.zeros((100, 100))
     ink[:, :3] = ink[-3:] = ink[50:, :50] = 1
     assert np.ptp(np.nonzero(mnist_form(ink))[0]) + 1 == 20
 
 
-@pytest.mark.parametrize(
-    ("kind", "shape"), [*SHAPES, ("plain paper", (1, 10)), ("plain paper", (10, 1))]
-)
+@pytest.mark.parametrize(("kind", "shape"), [*SHAPES, ("plain paper", (1, 10))])
 def test_digits_of_pages_are_read(
     root: Path, digits: Mnist, kind: str, shape: tuple[int, int]
 ) -> None:
@@ -161,16 +145,16 @@ def test_rules_alone_are_no_digits(root: Path) -> None:
     grid[60:440:60, 100:601] = grid[60:421, 100:620:100] = 80
     for picture in (grid, np.invert(grid), grid[100:, 150:], grid[90:], grid[80:130, 120:320]):
         with suppress(UserError):
-            answers = classifier.read(find_digits(picture)).answers
+            answers = classifier.read(find_digits(picture))
             assert all(answer.verdict != "sure" for answer in answers)
 
 
 def test_what_goes_on_beyond_the_edge_is_not_sure(root: Path, whole: NDArray[np.uint8]) -> None:
     classifier, picture = Classifier(root), page(whole[:3], 3)
     digits = find_digits(picture)
-    assert "sure" in [answer.verdict for answer in classifier.read(digits).answers]
+    assert "sure" in [answer.verdict for answer in classifier.read(digits)]
     parts = [digit._replace(is_part=True) for digit in digits]
-    assert "sure" not in [answer.verdict for answer in classifier.read(parts).answers]
+    assert "sure" not in [answer.verdict for answer in classifier.read(parts)]
     cut = find_digits(picture[:, : digits[2].box[1].stop - 1])
     assert [digit.is_part for digit in cut] == [False, False, True]
 
@@ -178,52 +162,9 @@ def test_what_goes_on_beyond_the_edge_is_not_sure(root: Path, whole: NDArray[np.
 @pytest.mark.parametrize("change", [np.asarray, np.invert], ids=["light", "dark"])
 def test_all_ink_of_a_picture_of_mnists_size_is_one_digit(digits: Mnist, change: Any) -> None:
     for image in digits[0][::50]:
-        (form,) = forms(change(np.repeat(image[..., None], 3, axis=2)))
-        assert abs(form.astype(int) - image).max() <= 1
-
-
-def test_what_is_trained_with_is_as_what_is_asked(tmp_path: Path, whole: NDArray[np.uint8]) -> None:
-    """A photo on grey, noisy paper is, to fetch and to predict, the digit alone."""
-    for i, image in enumerate(whole[:20]):
-        path = tmp_path / "train" / str(i // 10) / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_page(path, noisy(page(image[None], 1, paper=180)))
-    _, train, _ = list_photos(tmp_path)
-    for (path, _), trained in zip(train, read_photos(tmp_path, "auto").images, strict=True):
-        asked = forms(read_picture(path))
-        assert np.median(trained) == 0
-        assert likeness(mnist_form(trained)[None], asked).min() > 0.8
-
-
-def noisy(picture: NDArray) -> Page:
-    noise = np.random.RandomState(0).normal(0, 12, picture.shape)
-    return np.clip(picture * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
-
-
-def tilted_light(picture: NDArray) -> Page:
-    return (picture * np.linspace(0.45, 1, picture.shape[1])[:, None]).astype(np.uint8)
-
-
-def ruled(picture: Page) -> Page:
-    is_rule = np.arange(len(picture))[:, None, None] % 40 == 10
-    return np.where(is_rule, np.minimum(picture, 215), picture)
-
-
-CHANGES: dict[str, Callable[[Page], Page]] = {
-    "a gradient, inverted": lambda p: np.invert(tilted_light(p)),
-    "noise": noisy,
-    "coloured": lambda p: (255 - (255 - p) * np.array([0.9, 0.7, 0.3])).astype(np.uint8),
-    "ruled": ruled,
-    "faint": lambda p: (p // 4 + 100).astype(np.uint8),
-    "off-centre": lambda p: np.pad(p, ((900, 100), (20, 500), (0, 0)), "edge"),
-    "larger": lambda p: np.kron(p, np.ones((3, 3, 1), dtype=np.uint8)),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_light_noise_size_and_rules_change_nothing(whole: NDArray[np.uint8], change: Any) -> None:
-    clean = page(whole[:6], 3)
-    assert likeness(forms(change(clean)), forms(clean)).min() > 0.9
+        picture = change(np.repeat(image[..., None], 3, axis=2))
+        assert abs(forms(picture)[0].astype(int) - image).max() <= 1
+        assert likeness(forms(noisy(picture)), image[None]) > 0.9
 
 
 def test_pieces_of_a_digit_are_one_and_specks_none() -> None:
@@ -239,7 +180,7 @@ def test_pieces_of_a_digit_are_one_and_specks_none() -> None:
     assert sorted(digit.is_part for digit in find_digits(ink)) == [False, True, True]
 
 
-@pytest.mark.parametrize("width", [1, 4, 10, 30])
+@pytest.mark.parametrize("width", [1, 30])
 def test_strokes_are_as_wide_as_mnists(width: int) -> None:
     """Of a cross, whose width is its area by its length."""
     ink = np.zeros((200, 200))
@@ -250,76 +191,45 @@ def test_strokes_are_as_wide_as_mnists(width: int) -> None:
     assert ink.sum() <= thick.sum()
 
 
-def test_transparent_turned_and_16_bit_pictures(tmp_path: Path, whole: NDArray[np.uint8]) -> None:
-    flat = page(whole[:2], 2)
+def test_light_place_size_and_kind_of_file_change_nothing(
+    tmp_path: Path, whole: NDArray[np.uint8]
+) -> None:
+    flat = page(whole[:6], 3)
     ink, exif = 255 - flat[..., 0], Image.Exif()
     exif[0x0112] = 6  # To be turned to the right.
+    save_page(tmp_path / "noise.png", noisy(flat))
+    save_page(tmp_path / "faint.png", flat // 4 + 100)
+    save_page(tmp_path / "off-centre.png", np.pad(flat, ((900, 100), (20, 500), (0, 0)), "edge"))
+    save_page(tmp_path / "larger.png", np.kron(flat, np.ones((5, 5, 1), dtype=np.uint8)))
     save_page(tmp_path / "black.png", np.dstack([np.zeros_like(flat), ink]))
     save_page(tmp_path / "white.png", np.dstack([np.full_like(flat, 255), ink]))
     save_page(tmp_path / "turned.png", np.rot90(flat), exif=exif)
     save_page(tmp_path / "deep.png", 60_000 - ink.astype(np.uint16) * 200)
-    save_page(tmp_path / "bilevel.tiff", ink < 128)
-    Image.fromarray(flat).convert("P").save(tmp_path / "palette.gif")
-    Image.fromarray(flat).convert("CMYK").save(tmp_path / "cmyk.jpg")
     for path in sorted(tmp_path.iterdir()):
         assert likeness(forms(read_picture(path)), forms(flat)).min() > 0.9, path.name
 
 
-def test_answers_are_the_classifiers(
-    digits: Mnist, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    classifier, picture = Classifier(root), page(digits[0][::400], 5)
-    path, out = save_page(tmp_path / "page.png", picture), tmp_path / "out" / "seen.png"
-    answers = classifier.predict(forms(picture))
-    main((path,), out, root=root)
-    drawn, lines = out.read_bytes(), capsys.readouterr().out.splitlines()
-    for i, (line, answer) in enumerate(zip(lines, answers, strict=True), 1):
-        assert line == f"{i}: {classifier.describe(answer)} ({answer.reasons()})"
-    main((path,), out, as_json=True, root=root)
-    (records,) = json.loads(capsys.readouterr().out).values()
-    for key in ("label", "verdict", "candidates"):
-        assert [record[key] for record in records] == [getattr(a, key) for a in answers]
-    assert out.read_bytes() == drawn
-    with Image.open(out) as image:
-        assert (image.format, image.width > 1000) == ("PNG", True)
-
-
-def test_a_training_image_is_itself_and_a_checkerboard_no_digit(root: Path) -> None:
-    classifier = Classifier(root)
-    board = np.indices((28, 28)).sum(axis=0) % 2 * 255
-    own, alien = classifier.predict(np.stack([classifier.images[7], board]).astype(np.uint8))
-    assert (own.label, own.distance, own.neighbors[0]) == (classifier.labels[7], 0, 7)
-    assert alien.verdict == "unlike any"
-    described = classifier.describe(alien)
-    assert described == f"unlike any digit, nearest to {classifier.names[alien.label]}"
-
-
-def test_what_is_within_the_svms_margin_is_unsure(root: Path) -> None:
+def test_answers_are_those_that_the_pipeline_has_evaluated(root: Path) -> None:
     classifier = Classifier(root)
     answers = classifier.predict(load_set(classifier.test)[0])
-    unsure = [answer for answer in answers if answer.verdict == "unsure"]
-    assert 0 < len(unsure) < 0.1 * len(answers)
-    assert all(answer.margin >= 1 for answer in answers if answer.verdict == "sure")
-    for answer in unsure:
+    evaluated = load_group(root / "data" / "models" / "digits" / "strokes" / "predictions.npz")
+    assert [answer.label for answer in answers] == evaluated["predictions"].tolist()
+    assert np.any(evaluated["predictions"] != evaluated["alone"])
+    np.testing.assert_allclose([a.margin for a in answers], evaluated["margin"], atol=1e-4)
+    distances = np.sqrt(evaluated["squared_distances"])
+    np.testing.assert_allclose([a.distance for a in answers], distances)
+    farthest = np.quantile(distances, 0.999)
+    for answer in answers:
         first, second = answer.candidates
-        assert answer.margin < 1
         assert answer.label == first != second
-        names = f"{classifier.names[first]} or {classifier.names[second]}"
-        assert classifier.describe(answer) == f"unsure: {names}"
-
-
-def test_a_second_opinion_exchanges_the_candidates_and_their_neighbors(root: Path) -> None:
-    classifier = Classifier(root)
-    images, _ = load_set(classifier.test)
-    before = classifier.predict(images)
-    classifier.svm["weight"] = np.array(1e6)
-    after = classifier.predict(images)
-    assert any(a.candidates == b.candidates[::-1] for a, b in zip(after, before, strict=True))
-    for answer, other in zip(after, before, strict=True):
-        assert set(answer.candidates) == set(other.candidates)
-        assert answer.label == answer.candidates[0]
         shown = classifier.labels[answer.neighbors]
-        np.testing.assert_array_equal(shown, np.repeat(answer.candidates, 2))
+        np.testing.assert_array_equal(shown, [first, first, second, second])
+        description = classifier.names[first]
+        if answer.distance > farthest:
+            description = f"unlike any digit, nearest to {description}"
+        elif answer.margin < 1:
+            description = f"unsure: {description} or {classifier.names[second]}"
+        assert classifier.describe(answer) == description
 
 
 BLANK = np.full((300, 400, 3), 230, dtype=np.uint8)
@@ -327,13 +237,9 @@ LINE = BLANK.copy()
 LINE[90:93] = 100
 # What is no page of digits, and what of it is told.
 NO_PAGES = {
-    "blank": (BLANK, "blank page"),
     "noise": (noisy(BLANK), "blank page"),
-    "gradient": (tilted_light(BLANK), "blank page"),
-    "black": (BLANK * 0, "blank page"),
+    "gradient": (BLANK * np.linspace(0.45, 1, 400)[:, None], "blank page"),
     "a pixel": (BLANK[:1, :1], "blank page"),
-    "a row": (BLANK[:1], "blank page"),
-    "small": (BLANK[:3, :3], "blank page"),
     "sliver": (np.full((5000, 2, 3), 100, dtype=np.uint8), "blank page"),
     "a line": (LINE, "no digit found"),
 }
@@ -342,7 +248,7 @@ NO_PAGES = {
 @pytest.mark.parametrize(("picture", "line"), NO_PAGES.values(), ids=NO_PAGES)
 def test_a_page_without_digits_is_refused(picture: Page, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        find_digits(picture)
+        find_digits(picture.astype(np.uint8))
 
 
 def test_sixty_digits_are_read_and_no_more(whole: NDArray[np.uint8]) -> None:
@@ -366,24 +272,23 @@ def test_what_cannot_be_read_or_written_is_told_in_one_line(
     (tmp_path / "cut").write_bytes(picture.read_bytes()[:-200])
     save_page(tmp_path / "blank.png", BLANK)
     os.mkfifo(tmp_path / "pipe")
-    no_file = "is no file, but a pipe or a device: save the picture to a file"
     lines = {
         "text": "not a picture, or HEIC: save that as JPEG first",
         "cut": "cannot be read: ",
         "blank.png": "a blank page",
         "none": "cannot be read: No such file or directory",
-        "": "cannot be read: Is a directory",
-        "pipe": no_file,
-        "/dev/zero": no_file,
-        os.devnull: no_file,
+        "pipe": "is no file, but a pipe or a device: save the picture to a file",
+        os.devnull: "is no file, but a pipe or a device: save the picture to a file",
     }
     told = mistake(root, *(tmp_path / name for name in lines)).splitlines()
     for line, (name, start) in zip(told, lines.items(), strict=True):
         assert line.startswith(f"{tmp_path / name}: {start}")
-    for out in (Path(), tmp_path, tmp_path / "text" / "x.png"):
+    for out in (tmp_path, tmp_path / "text" / "x.png"):
         assert mistake(root, picture, out=out).startswith(f"{out}: cannot be written: ")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
     assert mistake(root, picture).startswith(f"{picture}: cannot be read: Image size ")
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "abc")
+    assert mistake(root, picture).startswith("LOKY_MAX_CPU_COUNT is 'abc', but should be ")
 
 
 def refusal(root: Path) -> str:
@@ -401,7 +306,6 @@ def test_what_is_edited_or_damaged_is_told(copied: Path) -> None:
     for path, old, new in (
         *((path, b"", b"x") for path in files),
         (copied / "params.yaml", b"C: 10", b"C: 20"),
-        (copied / "params.yaml", b"C: 10, ", b""),
         (copied / "dvc.yaml", b"cmd: 'true'", b"cmd: 'false'"),
         (copied / "dvc.lock", b"data/features", b"data/others"),
     ):
@@ -427,57 +331,55 @@ def test_what_is_not_there_is_told_if_it_is_read(copied: Path) -> None:
         moved.rename(data / name)
 
 
-def test_a_pipeline_that_cannot_be_read_is_told(copied: Path) -> None:
-    for name in ("dvc.lock", "dvc.yaml"):
-        whole = (copied / name).read_text()
-        for content in ("- 1", f"<<<<<<< HEAD\n{whole}=======\n{whole}>>>>>>> main\n", None):
-            (copied / name).unlink()
-            if content is not None:
-                (copied / name).write_text(content)
-            assert re.search(rf"{name}|dvc.lock", refusal(copied))
-            (copied / name).write_text(whole)
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml"])
+def test_a_pipeline_that_cannot_be_read_is_told(copied: Path, name: str) -> None:
+    path = copied / name
+    whole = path.read_text()
+    path.write_text(f"<<<<<<< HEAD\n{whole}=======\n{whole}>>>>>>> main\n")
+    assert name in refusal(copied)
+    path.unlink()
+    assert refusal(copied)
 
 
-def test_each_drawing_is_of_the_picture_in_its_place_and_mistakes_are_told_last(
+def test_each_picture_is_answered_and_drawn_and_mistakes_are_told_last(
     tmp_path: Path, root: Path, whole: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out.png"
-    one, two = (save_page(tmp_path / f"{i}.png", page(whole[:i], i)) for i in (1, 2))
-    alone, printed = {}, {}
-    for path in (one, two):
-        main((path,), out, root=root)
-        alone[path], printed[path] = out.read_bytes(), capsys.readouterr().out
-    files = two, tmp_path / "none.png", one, two
-    assert mistake(root, *files, out=out).startswith(f"{files[1]}: ")
-    told = "".join(f"{path}\n{printed[path]}" for path in (two, one, two))
-    assert capsys.readouterr().out == told
-    assert not (tmp_path / "out-2.png").exists()
-    for number, path in ((1, two), (3, one), (4, two)):
-        assert (tmp_path / f"out-{number}.png").read_bytes() == alone[path]
-    main((two, one, two), out, as_json=True, root=root)
+    classifier, folder = Classifier(root), tmp_path / "new"
+    pages = [page(whole[:i], i) for i in (1, 2)]
+    one, two = (save_page(tmp_path / f"{i}.png", picture) for i, picture in enumerate(pages))
+    of_one, of_two = (classifier.predict(forms(picture)) for picture in pages)
+    files = two, tmp_path / "none.png", one
+    assert mistake(root, *files, out=folder / "out.png").startswith(f"{files[1]}: ")
+    lines = capsys.readouterr().out.splitlines()
+    for path, answers in ((two, of_two), (one, of_one)):
+        assert lines.pop(0) == str(path)
+        for i, answer in enumerate(answers, 1):
+            assert lines.pop(0) == f"{i}: {classifier.describe(answer)} ({answer.reasons()})"
+    assert not lines
+    assert sorted(path.name for path in folder.iterdir()) == ["out-1.png", "out-3.png"]
+    main((one,), folder / "alone.png", root=root)
+    assert (folder / "alone.png").read_bytes() == (folder / "out-3.png").read_bytes()
+    assert capsys.readouterr().out.startswith("1: ")
+    main((two, one), folder / "out.png", as_json=True, root=root)
     records = json.loads(capsys.readouterr().out)
-    assert {path: len(digits) for path, digits in records.items()} == {str(two): 2, str(one): 1}
+    for path, answers in ((two, of_two), (one, of_one)):
+        for record, answer in zip(records[str(path)], answers, strict=True):
+            assert answer._asdict().items() <= record.items()
 
 
-@pytest.mark.parametrize("link", [None, os.symlink, os.link])
-def test_only_a_drawing_is_drawn_over(
-    tmp_path: Path, root: Path, whole: NDArray[np.uint8], link: Callable[[Path, Path], None] | None
-) -> None:
+def test_only_a_drawing_is_drawn_over(tmp_path: Path, root: Path, whole: NDArray[np.uint8]) -> None:
     one, two = (save_page(tmp_path / f"x-{i}.png", page(whole[:i], i)) for i in (1, 2))
-    for path in (one, root / "dvc.lock", root / "data" / "classes.json"):
-        out, before = path, path.read_bytes()
-        if link:
-            out = tmp_path / f"to-{path.name}"
-            link(path, out)
+    for path in (one, root / "data" / "classes.json"):
+        out, before = tmp_path / f"to-{path.name}", path.read_bytes()
+        os.link(path, out)
         line = f"{out} is no drawing: name another file by --out"
         assert mistake(root, one, out=out) == line
         assert path.read_bytes() == before
-    for files in ((one, two), (two, one), (tmp_path / "none.png", two)):
-        assert "is no drawing" in mistake(root, *files, out=tmp_path / "x.png")
+    assert "is no drawing" in mistake(root, two, one, out=tmp_path / "x.png")
 
 
-def run(*command: str, cwd: Path = ROOT, **environment: str) -> tuple[int, str, str]:
-    env = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+def run(*command: str, cwd: Path = ROOT) -> tuple[int, str, str]:
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -487,14 +389,10 @@ def test_the_command_ends_with_a_line_each_and_1(root: Path) -> None:
     none = "cannot be read: No such file or directory\n"
     lines = f"-none $HOME.jpg: {none}x.jpg: {none}"
     assert run(*command, cwd=root) == (1, "", lines)
-    told = run(*command, cwd=root, LOKY_MAX_CPU_COUNT="abc")
-    assert told == (1, "", "LOKY_MAX_CPU_COUNT is 'abc', but should be a whole number above 0\n")
 
 
-@pytest.mark.parametrize(
-    "name", ["it's a b.jpg", '"$HOME $(shell x) $$.jpg"', "`x`;x&x|x.jpg", "-x.jpg", "#ü\\.jpg"]
-)
-def test_make_takes_any_file_name(name: str) -> None:
+def test_make_takes_any_file_name() -> None:
+    name = """-it's a "b" $HOME $(shell x) $$ `x`;x&x|x #ü\\.jpg"""
     # What make would run, by a stand-in for Python that prints its arguments.
     recipe = run("make", "--dry-run", "--assume-old=.venv", f"IMAGE={name}", "predict")[1]
     (line,) = [line for line in recipe.splitlines() if "-m predict" in line]
