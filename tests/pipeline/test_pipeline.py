@@ -28,9 +28,10 @@ def test_models_learn_something(clone: Clone) -> None:
     assert error["after"] < error["before"] / 2
 
 
-def test_an_experiment_and_what_it_changes(clone: Clone) -> None:
+def test_an_edit_and_what_it_changes(clone: Clone) -> None:
     before = clone.metrics("binary/sgd.json")["operating_point"]
-    clone.dvc("exp", "run", "--set-param", "binary.thresholds.precision=0.95")
+    clone.edit(binary__thresholds__precision=0.95)
+    clone.repro()
     after = clone.metrics("binary/sgd.json")["operating_point"]
     assert after["precision"] >= 0.95 > before["precision"]
     changed = json.loads(clone.dvc("metrics", "diff", "--json", "main").stdout)
