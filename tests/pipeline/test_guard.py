@@ -218,34 +218,38 @@ def changed(*names: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("before", "body", "environment", "told"),
+    ("before", "body", "told"),
     [
-        ("import numpy", edit("; ".join(EDITS.values())), {}, changed(*EDITS)),
-        ("", edit("; ".join(REMOVALS.values())), {}, changed(*REMOVALS)),
+        ("import numpy", edit("; ".join(EDITS.values())), changed(*EDITS)),
+        ("", edit("; ".join(REMOVALS.values())), changed(*REMOVALS)),
         # It was read, and the stage had not begun.
-        (edit(EDITS["stages/toy.py"]), "", {}, changed("stages/toy.py")),
-        ("", f"{edit('; '.join(NO_EDITS))}; import stages.new", {}, ""),
+        (edit(EDITS["stages/toy.py"]), "", changed("stages/toy.py")),
+        ("", f"{edit('; '.join(NO_EDITS))}; import stages.new", ""),
         # Values are of one moment: what was read once stays, and is what DVC records in the end.
-        ("", f"{EDIT}; assert read(params, 'used.a') == 1; {EDIT_BACK}", {}, ""),
-        ("", RAISES, {}, "mend it"),
-        ("", "import no_such_library", {}, "No module named 'no_such_library', which another .+"),
-        ("", "", {"LOKY_MAX_CPU_COUNT": "0"}, "LOKY_MAX_CPU_COUNT is '0', but should .+"),
+        ("", f"{EDIT}; assert read(params, 'used.a') == 1; {EDIT_BACK}", ""),
+        ("", RAISES, "mend it"),
+        ("", "import no_such_library", "No module named 'no_such_library', which another .+"),
         # Of another version than the pinned; what the stage imports is checked before it starts.
-        ("", OTHER_PIN, {}, NOT_PINNED),
-        (OTHER_PIN, "1 / 0", {}, NOT_PINNED),
-        ("import numpy as np", SAVE_IN_PART, {}, "toy: the disk is full: .+"),
+        ("", OTHER_PIN, NOT_PINNED),
+        (OTHER_PIN, "1 / 0", NOT_PINNED),
+        ("import numpy as np", SAVE_IN_PART, "toy: the disk is full: .+"),
         # A bug keeps its traceback. An OSError without a number is no full disk.
-        ("from PIL import Image", "Image.open(params)", {}, f"{BUG}PIL.UnidentifiedImageError: .+"),
-        ("", "import stages.no_such_module", {}, f"{BUG}ModuleNotFoundError: .+"),
+        ("from PIL import Image", "Image.open(params)", f"{BUG}PIL.UnidentifiedImageError: .+"),
+        ("", "import stages.no_such_module", f"{BUG}ModuleNotFoundError: .+"),
     ],
 )
 def test_a_mistake_of_the_user_is_one_line_and_a_bug_a_traceback(
-    toy: Toy, before: str, body: str, environment: dict[str, str], told: str
+    toy: Toy, before: str, body: str, told: str
 ) -> None:
     toy.code(body, before)
-    done = toy.run(**environment)
+    done = toy.run()
     assert done.returncode == bool(told)
     assert re.fullmatch(f"{told}\n" if told else "", done.stderr)
+
+
+def test_no_number_of_cores_is_told(toy: Toy) -> None:
+    told = "LOKY_MAX_CPU_COUNT is '0', but should be a whole number above 0\n"
+    assert toy.run(LOKY_MAX_CPU_COUNT="0").stderr == told
 
 
 def test_what_is_no_stage_is_told_which_there_are(toy: Toy) -> None:
