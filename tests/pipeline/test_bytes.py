@@ -76,7 +76,7 @@ def hostile(home: Path) -> None:
     fonts = home / ".cache" / "matplotlib" / f"fontlist-v{fontManager.__version__}.json"
     for path in (settings, fonts):
         path.parent.mkdir(parents=True)
-    settings.write_text("font.size: 30\nsavefig.dpi: 20\nimage.cmap: hot\n")
+    settings.write_text("axes.linewidth: 5\nimage.origin: lower\n")
     json_dump(fontManager, fonts)
     fonts.write_text(fonts.read_text().replace("DejaVuSans.ttf", "DejaVuSerif.ttf"))
 
