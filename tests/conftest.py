@@ -21,9 +21,9 @@ FIRST = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--thorough`` and ``--arm``."""
-    parser.addoption("--thorough", action="store_true", help="every stage, every Python; slow")
-    parser.addoption("--arm", help="a Python of tests/support/arm.sh, to run every stage with")
+    """Add ``--thorough`` and ``--python``."""
+    parser.addoption("--thorough", action="store_true", help="every stage; slow")
+    parser.addoption("--python", help="another Python, to run every stage with")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

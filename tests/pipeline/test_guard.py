@@ -23,7 +23,6 @@ FILES = {
     "other.txt": "other\n",
     "params.yaml": "used: {a: 1}\nother: 2\n",
     "folder/one": "",
-    "stages/unused.py": "",
 }
 
 
@@ -101,12 +100,9 @@ PROCESS = "starts a process, whose files nobody watches: use threads"
 # What ends a stage, and how.
 FORBIDDEN = {
     'Path("other.txt").read_text()': "reads other.txt",
-    'import numpy as np; np.load("other.txt", mmap_mode="r")': "reads other.txt",
     "try:\n    open('other.txt')\nexcept BaseException:\n    pass": "reads other.txt",
     'Path("stray.txt").write_text("")': "writes stray.txt",
-    'open("other.txt", "a")': "writes other.txt",
     'Path("stages/toy.py").write_text("")': "writes stages/toy.py",
-    "import multiprocessing as m; m.get_context('fork').Pool(2).map(open, ['o'])": PROCESS,
     "import joblib; joblib.Parallel(2)(joblib.delayed(open)('o') for _ in range(2))": PROCESS,
 }
 
@@ -131,7 +127,6 @@ for body in bodies:
         "^toy (.+?)(?:, which its command in dvc.yaml does not name)?$", done.stderr, re.M
     )
     assert told == [*FORBIDDEN.values()]
-    assert (toy.folder / "other.txt").read_text() == "other\n"
     assert not (toy.folder / "stray.txt").exists()
 
 
@@ -163,19 +158,16 @@ def test_another_checkouts_stages_are_not_run(toy: Toy) -> None:
 
 
 def test_a_stage_sees_none_of_the_users_settings(toy: Toy) -> None:
-    """Warnings are Python's own; and not even root can make a folder in such a home."""
-    settings = {"MPLBACKEND": "svg", "LC_ALL": "C", "lc_messages": "de_DE", "A_VARIABLE": "1"}
-    settings["PYTHONWARNINGS"] = "error"
+    """Warnings are Python's own."""
+    settings = {"LC_ALL": "C", "A_VARIABLE": "1", "PYTHONWARNINGS": "error"}
     kept = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "https_proxy": "http://proxy"}
     toy.code("""
 import os, warnings
-from matplotlib.figure import Figure
-Figure().savefig(out, format="png")
 warnings.warn("heard")
 warnings.warn("not", DeprecationWarning)
 text = " ".join(os.environ)
 """)
-    done = toy.run(**settings, **kept, HOME=os.devnull)
+    done = toy.run(**settings, **kept)
     assert done.returncode == 0
     assert re.fullmatch(r".+UserWarning: heard\n.+\n", done.stderr)
     seen = set((toy.folder / "out.txt").read_text().split())
@@ -189,7 +181,6 @@ EDITS = {
     "folder/one": "cp folder/one new; touch -r folder/one new; mv new folder/one",
     "stages/toy.py": "echo >> stages/toy.py",
     "stages/common/errors.py": "echo >> stages/common/errors.py",
-    "stages/__main__.py": "echo >> stages/__main__.py",
     "params.yaml": "sed -i.old 's/a: 1/a: 3/' params.yaml",
     "stages/libraries.yaml": "sed -i.old 's/^numpy.*/numpy: 9/' stages/libraries.yaml",
     "folder": "touch folder/two",
@@ -206,15 +197,12 @@ NO_EDITS = (
     "chmod -R g+w data.txt folder stages",
     # As a cache of hard links does, for another experiment.
     "ln data.txt another-name",
-    "echo >> stages/unused.py",
-    "echo >> other.txt",
     # It is used as it was read.
     "touch stages/new.py",
 )
 RAISES = "from stages.common.errors import UserError; raise UserError('mend it')"
 OTHER_PIN = f"{edit('echo numpy: 1.0 > stages/libraries.yaml')}; import numpy"
 NOT_PINNED = f"numpy {version('numpy')} is installed, but results are of 1: .+"
-CORES = "LOKY_MAX_CPU_COUNT"
 # NumPy's error has no number where a part of an array is written, as on a disk that fills up.
 SAVE_IN_PART = """
 import resource
@@ -222,7 +210,6 @@ from stages.common.arrays import save
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 save(Path("../part.npy"), np.zeros(1_000_000))
 """
-DISK_IS_FULL = "toy: the disk is full: .+"
 BUG = "Traceback (?:.*\n)+"
 
 
@@ -231,42 +218,42 @@ def changed(*names: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("before", "body", "environment", "told"),
+    ("before", "body", "told"),
     [
-        ("import numpy", edit("; ".join(EDITS.values())), {}, changed(*EDITS)),
-        ("", edit("; ".join(REMOVALS.values())), {}, changed(*REMOVALS)),
+        ("import numpy", edit("; ".join(EDITS.values())), changed(*EDITS)),
+        ("", edit("; ".join(REMOVALS.values())), changed(*REMOVALS)),
         # It was read, and the stage had not begun.
-        (edit(EDITS["stages/toy.py"]), "", {}, changed("stages/toy.py")),
-        ("", f"{edit('; '.join(NO_EDITS))}; import stages.new", {}, ""),
+        (edit(EDITS["stages/toy.py"]), "", changed("stages/toy.py")),
+        ("", f"{edit('; '.join(NO_EDITS))}; import stages.new", ""),
         # Values are of one moment: what was read once stays, and is what DVC records in the end.
-        ("", f"{EDIT}; assert read(params, 'used.a') == 1; {EDIT_BACK}", {}, ""),
-        ("", RAISES, {}, "mend it"),
-        ("", f"try:\n    {RAISES}\nexcept Exception:\n    pass", {}, ""),
-        ("", "import no_such_library", {}, "No module named 'no_such_library', which another .+"),
-        *(("", "", {CORES: n}, f"{CORES} is {n!r}, but should .+") for n in ("abc", "0", "")),
+        ("", f"{EDIT}; assert read(params, 'used.a') == 1; {EDIT_BACK}", ""),
+        ("", RAISES, "mend it"),
+        ("", "import no_such_library", "No module named 'no_such_library', which another .+"),
         # Of another version than the pinned; what the stage imports is checked before it starts.
-        ("", OTHER_PIN, {}, NOT_PINNED),
-        (OTHER_PIN, "1 / 0", {}, NOT_PINNED),
-        ("", 'Path("/dev/full").write_text(text)', {}, DISK_IS_FULL),
-        ("import numpy as np", SAVE_IN_PART, {}, DISK_IS_FULL),
+        ("", OTHER_PIN, NOT_PINNED),
+        (OTHER_PIN, "1 / 0", NOT_PINNED),
+        ("import numpy as np", SAVE_IN_PART, "toy: the disk is full: .+"),
         # A bug keeps its traceback. An OSError without a number is no full disk.
-        ("", "open('/nowhere')", {}, f"{BUG}FileNotFoundError: .+"),
-        ("from PIL import Image", "Image.open(params)", {}, f"{BUG}PIL.UnidentifiedImageError: .+"),
-        ("", "import stages.no_such_module", {}, f"{BUG}ModuleNotFoundError: .+"),
+        ("from PIL import Image", "Image.open(params)", f"{BUG}PIL.UnidentifiedImageError: .+"),
+        ("", "import stages.no_such_module", f"{BUG}ModuleNotFoundError: .+"),
     ],
 )
 def test_a_mistake_of_the_user_is_one_line_and_a_bug_a_traceback(
-    toy: Toy, before: str, body: str, environment: dict[str, str], told: str
+    toy: Toy, before: str, body: str, told: str
 ) -> None:
     toy.code(body, before)
-    done = toy.run(**environment)
+    done = toy.run()
     assert done.returncode == bool(told)
     assert re.fullmatch(f"{told}\n" if told else "", done.stderr)
 
 
-@pytest.mark.parametrize("name", ["common.errors", "toy.py", ""])
-def test_an_unknown_stage_is_told_which_there_are(toy: Toy, name: str) -> None:
-    done = toy.run(sys.executable, "-m", "stages", name)
+def test_no_number_of_cores_is_told(toy: Toy) -> None:
+    told = "LOKY_MAX_CPU_COUNT is '0', but should be a whole number above 0\n"
+    assert toy.run(LOKY_MAX_CPU_COUNT="0").stderr == told
+
+
+def test_what_is_no_stage_is_told_which_there_are(toy: Toy) -> None:
+    done = toy.run(sys.executable, "-m", "stages", "common.errors")
     assert done.returncode == 1
     assert done.stderr == "usage: python -m stages STAGE ..., where STAGE is toy\n"
 
@@ -291,31 +278,23 @@ subprocess.run([*sys.argv[1].split(), "-c", sys.argv[2]], env={**os.environ, "DV
 
 # Of a single command, most shells become it; of two, they stay its parent. Also killed as soon as
 # the stage's process is there, before it has looked for DVC.
-@pytest.mark.parametrize("seconds", [None, 0, 0.02, 0.04])
-@pytest.mark.parametrize(
-    ("shell", "after"), [("sh", ""), ("sh", "; true"), ("setsid --wait sh", "; true")]
-)
-def test_a_stage_ends_with_dvc(toy: Toy, shell: str, after: str, seconds: float | None) -> None:
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(("shell", "after"), [("sh", ""), ("setsid --wait sh", "; true")])
+def test_a_stage_ends_with_dvc(toy: Toy, shell: str, after: str, begun: bool) -> None:
     toy.code(BUSY)
     command = [sys.executable, "-c", DVC, shell, " ".join(toy.command) + after]
     dvc = psutil.Popen(command, cwd=toy.folder, start_new_session=True)
     wait_for(dvc.children)
-    if seconds is None:
+    if begun:
         wait_for((toy.folder.parent / "pid").exists)
-    # Longer than it takes to look for DVC, or not so long.
-    time.sleep(0.5 if seconds is None else seconds)
+        # Longer than it takes to look for DVC.
+        time.sleep(0.5)
     stage = dvc.children(recursive=True)
     assert dvc.poll() is None
     dvc.kill()
     _, alive = psutil.wait_procs([dvc, *stage], timeout=8)
     assert alive == []
     assert not (toy.folder / "out.txt").exists()
-
-
-def test_a_stage_that_dvc_did_not_start_is_the_users_own(toy: Toy) -> None:
-    toy.code("import time; time.sleep(0.5)")
-    subprocess.run(["sh", "-c", f"({' '.join(toy.command)} &)"], cwd=toy.folder, check=True)
-    wait_for((toy.folder / "out.txt").exists)
 
 
 def test_an_interrupt_ends_a_stage_at_once_and_quietly(toy: Toy) -> None:

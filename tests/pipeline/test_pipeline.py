@@ -4,7 +4,6 @@ import json
 import shutil
 
 import numpy as np
-import pytest
 
 from tests.support.clone import Clone, ran
 
@@ -29,9 +28,10 @@ def test_models_learn_something(clone: Clone) -> None:
     assert error["after"] < error["before"] / 2
 
 
-def test_an_experiment_and_what_it_changes(clone: Clone) -> None:
+def test_an_edit_and_what_it_changes(clone: Clone) -> None:
     before = clone.metrics("binary/sgd.json")["operating_point"]
-    clone.dvc("exp", "run", "--set-param", "binary.thresholds.precision=0.95")
+    clone.edit(binary__thresholds__precision=0.95)
+    clone.repro()
     after = clone.metrics("binary/sgd.json")["operating_point"]
     assert after["precision"] >= 0.95 > before["precision"]
     changed = json.loads(clone.dvc("metrics", "diff", "--json", "main").stdout)
@@ -46,32 +46,22 @@ def test_an_experiment_and_what_it_changes(clone: Clone) -> None:
 OF_CHECKS = {"params.json", "params.schema.json", "classes.json"}
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "allowed", "stages"),
-    [
-        ("binary__thresholds__precision", 90, "less than or equal to 1", {"check_params"}),
-        ("binary__target", 12, "of the classes 0, 1, 2", {"check_params", "check_data"}),
-    ],
-)
-def test_a_wrong_value_stops_before_any_work_and_loses_nothing(
-    clone: Clone, key: str, value: int, allowed: str, stages: set[str]
-) -> None:
+def test_a_wrong_value_stops_before_any_work_and_loses_nothing(clone: Clone) -> None:
     files = {
         path: path.stat().st_mtime_ns
         for path in map(clone.folder.joinpath, clone.files())
         if path.suffix != ".checked" and path.name not in OF_CHECKS
     }
-    clone.edit(forest__seed=1, **{key: value})
+    clone.edit(forest__seed=1, binary__target=12)
     failed = clone.dvc("repro", check=False)
     assert failed.returncode != 0
-    name = key.replace("__", ".")
-    assert f"params.yaml: {name} is {value}, but should be {allowed}" in failed.stderr
+    told = "params.yaml: binary.target is 12, but should be of the classes 0, 1, 2"
+    assert told in failed.stderr
     assert "Traceback" not in failed.stderr
-    assert ran(failed.stdout) == stages
+    assert ran(failed.stdout) == {"check_params", "check_data"}
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert (clone.folder / "data" / "params.schema.json").is_file()
     clone.undo()
-    assert clone.repro() <= stages
 
 
 def test_metrics_and_plots_are_shown(clone: Clone) -> None:

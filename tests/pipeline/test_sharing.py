@@ -9,7 +9,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
 from threading import Thread
-from typing import NamedTuple
 
 import pytest
 import requests
@@ -27,6 +26,14 @@ EDIT = {"binary__thresholds__precision": 0.83, "forest__n_estimators": 11}
 CHEAP = {"evaluate_binary", "report"}
 
 
+# Its section in docs/sharing.md.
+KINDS = {
+    "folder": "A folder",
+    "HTTP": "HTTP: a class reads, and only the teacher writes",
+    "S3": "S3, and what is compatible",
+}
+
+
 def git_clone(of: Clone, folder: Path) -> Clone:
     """A clone of what is committed, without data, on another path."""
     of.run("git", "clone", "--quiet", ".", str(folder))
@@ -34,131 +41,104 @@ def git_clone(of: Clone, folder: Path) -> Clone:
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    """The address of an S3-compatible store that has one bucket."""
-    server = ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    with pytest.MonkeyPatch.context() as patch:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What docs/sharing.md names, and what stands for it on this machine."""
+    folder, store = tmp_path_factory.mktemp("remote"), ThreadedMotoServer("127.0.0.1", port=0)
+    store.start()
+    url = "http://{}:{}".format(*store.get_host_and_port())
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+    ):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "test")
         requests.put(f"{url}/bucket", timeout=60).raise_for_status()
-        yield url
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """A folder for a remote, and the port that a web server serves it on."""
-    folder = tmp_path_factory.mktemp("remote")
-    handler = partial(SimpleHTTPRequestHandler, directory=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever).start()
-        yield folder, str(server.server_port)
+        yield {
+            "/srv/digitline": str(folder),
+            "teacher:8000": f"127.0.0.1:{server.server_port}",
+            "https://s3.example.org": url,
+        }
         server.shutdown()
+    store.stop()
 
 
-def shell(clone: Clone, *commands: str) -> str:
-    """What lines of a document print, as their reader types them."""
-    others = {"dvc": lambda *words: clone.dvc(*words).stdout, "make": clone.make}
-    printed = ""
+def shell(clone: Clone, *commands: str) -> None:
+    """Run lines of a document, as their reader types them."""
     for line in commands:
         command, *words = shlex.split(line, comments=True)
-        printed += others.get(command, partial(clone.run, command))(*words)
-    return printed
+        if command == "dvc":
+            clone.dvc(*words)
+        else:
+            clone.run(command, *words)
 
 
-def lines(title: str, file: str = "docs/sharing.md", **replaced: str) -> list[str]:
-    """The lines that a section has of how to share, for this machine."""
+def lines(title: str, start: str = "", file: str = "docs/sharing.md") -> list[str]:
+    """The lines that a section has of how to share, of those that start so."""
     block = "".join(re.findall(r"```\n(.+?)```", section(file, title), re.S))
-    for old, new in replaced.items():
-        block = block.replace(old, new)
-    return block.splitlines()
+    return [line for line in block.splitlines() if line.startswith(start)]
 
 
-class Shared(NamedTuple):
-    """Remotes that have been set up by the lines of docs/sharing.md, and pushed to.
-
-    The teacher has computed and pushed an edit, which has made the reports ``edited``, then what is
-    committed. ``student`` has the lines for a clone that pulls, by the kind of remote.
-    """
-
-    teacher: Clone
-    edited: dict[str, bytes]
-    folder: Path
-    student: dict[str, list[str]]
+def add_remote(clone: Clone, kind: str, here: dict[str, str]) -> None:
+    """Set a kind of remote up by the lines of docs/sharing.md."""
+    added = "\n".join(lines(KINDS[kind], "dvc remote"))
+    for old, new in here.items():
+        added = added.replace(old, new)
+    shell(clone, *added.splitlines())
 
 
 @pytest.fixture(scope="module")
-def shared(
-    clone: Clone, store: str, served: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
-) -> Shared:
-    """A teacher's clone, and what it has pushed to."""
-    teacher = git_clone(clone, tmp_path_factory.mktemp("teacher's") / "clone")
-    shutil.copytree(clone.folder / ".dvc" / "cache", teacher.folder / ".dvc" / "cache")
-    teacher.dvc("checkout")
-    folder, port = served
-    here = {"/srv/digitline": str(folder), "teacher": "127.0.0.1", "8000": port}
-    add_folder, push, repro = lines("A folder", **here)
-    _, *http = lines("HTTP: a class reads, and only the teacher writes", **here)
-    *add_s3, push_s3 = lines("S3, and what is compatible", **{"https://s3.example.org": store})
+def teacher(clone: Clone, here: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone that has pushed what is committed to the folder, and an edit to the folder and S3."""
+    made = git_clone(clone, tmp_path_factory.mktemp("teacher's") / "clone")
+    shutil.copytree(clone.folder / ".dvc" / "cache", made.folder / ".dvc" / "cache")
+    made.dvc("checkout")
 
-    def share(*commands: str) -> None:
-        shell(teacher, *commands)
-        teacher.run("git", "checkout", "--quiet", "--", ".dvc")
+    def push(*kinds: str) -> None:
+        for kind in kinds:
+            add_remote(made, kind, here)
+            shell(made, *lines(KINDS[kind], "dvc push"))
+            made.run("git", "checkout", "--quiet", "--", ".dvc")
 
-    teacher.edit(**EDIT)
-    printed = teacher.make("repro")
+    push("folder")
+    made.edit(**EDIT)
+    printed = made.make("repro")
     assert ran(printed) == {"check_params", "fit@binary_forest", *CHEAP}
     # Without a default remote nothing is asked for.
     assert "pull" not in printed
-    edited = teacher.reports()
-    share(add_folder, push)
-    share(*add_s3, push_s3)
-    teacher.undo()
-    share(add_folder, push)
-    student = {"folder": [add_folder, repro], "HTTP": http, "S3": [*add_s3, repro]}
-    return Shared(teacher, edited, folder, student)
+    push("folder", "S3")
+    return made
 
 
-@pytest.mark.parametrize("kind", ["folder", "HTTP", "S3"])
-def test_a_clone_that_pulls_runs_nothing(shared: Shared, tmp_path: Path, kind: str) -> None:
-    student = git_clone(shared.teacher, tmp_path / "student's")
-    *add, repro = shared.student[kind]
-    shell(student, *add)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clone_that_pulls_runs_nothing(
+    teacher: Clone, here: dict[str, str], tmp_path: Path, kind: str
+) -> None:
+    student = git_clone(teacher, tmp_path / "student's")
+    add_remote(student, kind, here)
     # S3 has only what is in place with the edit.
     if kind != "S3":
-        assert ran(shell(student, repro)) == set()
-        outs = shared.teacher.outs()
-        assert {path: md5(student.folder / path) for path in outs} == outs == student.outs()
+        assert ran(student.make("repro")) == set()
+        outs = student.outs()
+        assert {path: md5(student.folder / path) for path in outs} == outs
         # The setting of the remote alone.
         assert student.run("git", "status", "--porcelain") == " M .dvc/config\n"
     # What somebody has computed of an edit; over HTTP, nobody can list it.
     if kind != "HTTP":
         student.edit(**EDIT)
-        assert ran(shell(student, repro)) == CHEAP
-        assert student.reports() == shared.edited != shared.teacher.reports()
+        assert ran(student.make("repro")) == CHEAP
+        assert student.reports() == teacher.reports()
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/digitline", "{damaged}"])
-def test_what_a_remote_does_not_have_is_computed(shared: Shared, tmp_path: Path, url: str) -> None:
-    """Nor has it what is damaged, if it is verified."""
-    clone, path = shared.teacher, "data/is_target/test.npy"
-    cached = clone.cached(clone.outs()[path])
-    if url == "{damaged}":
-        remote = shutil.copytree(shared.folder, tmp_path / "remote")
-        damaged = remote / "files" / "md5" / cached.parent.name / cached.name
-        damaged.chmod(0o644)
-        damaged.write_bytes(damaged.read_bytes()[:-1] + b"\x02")
-    cached.unlink()
-    (clone.folder / path).unlink()
-    at = url.format(damaged=tmp_path / "remote")
-    clone.dvc("remote", "add", "--quiet", "--default", "class", at)
-    if url == "{damaged}":
-        shell(clone, *lines("What comes may be damaged"))
-    assert ran(clone.make("repro")) == {"label"}
-    clone.undo()
-    assert md5(clone.folder / path) == clone.outs()[path]
+def test_without_an_answer_of_the_remote_all_is_computed(teacher: Clone) -> None:
+    path = "data/is_target/test.npy"
+    teacher.cached(teacher.outs()[path]).unlink()
+    (teacher.folder / path).unlink()
+    # Nothing is installed that would reach it.
+    teacher.dvc("remote", "add", "--default", "class", "gs://bucket/digitline")
+    assert ran(teacher.make("repro")) == {"label"}
+    assert md5(teacher.folder / path) == teacher.outs()[path]
 
 
 def test_a_colleague_gets_the_pictures(digits: Mnist, tmp_path: Path) -> None:
@@ -171,7 +151,7 @@ def test_a_colleague_gets_the_pictures(digits: Mnist, tmp_path: Path) -> None:
         Image.fromarray(digits[0][i]).save(folder / f"{i}.png")
     author.dvc("remote", "add", "--default", "class", str(tmp_path / "remote"))
     author.commit("Code and remote")
-    *add, pull = lines("Versions of your data", "docs/data.md")
+    *add, pull = lines("Versions of your data", file="docs/data.md")
     shell(author, *add)
     author.dvc("repro", "fetch")
     author.commit("Images")

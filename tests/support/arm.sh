@@ -1,6 +1,6 @@
 #!/bin/bash
 # An emulated 64-bit ARM: makes FOLDER/python, a Python with the libraries of requirements.txt, for
-#   pytest --arm FOLDER/python tests/pipeline/test_bytes.py -k arm
+#   pytest --python FOLDER/python tests/pipeline/test_bytes.py -k python
 # On Debian, with qemu-user-static; it takes minutes, and the test a quarter of an hour.
 #   bash tests/support/arm.sh FOLDER
 set -euo pipefail

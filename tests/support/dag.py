@@ -51,14 +51,11 @@ def parameters(stage: PipelineStage) -> dict[str, list[str]]:
     }
 
 
-def plots() -> dict[str, dict[str, Any]]:
-    """The options of every plot in dvc.yaml, by its path, or by its name at the top level."""
+def plots() -> set[str]:
+    """Every plot in dvc.yaml: its path, or its name at the top level."""
     with Repo(str(ROOT)) as repo:
         ((definitions,),) = repo.index._plots.values()
-        drawn = repo.index.plots
-    return {
-        str(out.def_path): out.plot if isinstance(out.plot, dict) else {} for out in drawn
-    } | dict(definitions)
+        return {str(out.def_path) for out in repo.index.plots} | set(definitions)
 
 
 def run_stages(*folders: Path, python: str = sys.executable, **environment: str) -> Any:

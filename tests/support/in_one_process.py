@@ -1,31 +1,15 @@
 """Run commands of stages, read from standard input, in each of the folders that are named.
 
 One after another in this process, so that what is imported and compiled is so once.
-``DIGITLINE_CORES`` and ``DIGITLINE_UMASK`` set what the stages see. Prints, as JSON, what the
-system and the libraries report of the machine.
+``DIGITLINE_CORES`` says how many cores the stages see. Prints, as JSON, what the libraries report
+of the machine.
 """
 
-import codecs
 import json
-import locale
 import os
-import platform
 import sys
-import time
 from importlib import import_module
 from typing import Any
-
-
-def settings() -> dict[str, Any]:
-    """The user's, after they are in force."""
-    if umask := os.environ.get("DIGITLINE_UMASK"):
-        os.umask(int(umask, 8))
-    return {
-        "encoding": codecs.lookup(locale.getencoding()).name,
-        "locale": locale.setlocale(locale.LC_ALL, ""),
-        "time zone": time.strftime("%z"),
-        "umask": oct(os.umask(int(umask or "22", 8))),
-    }
 
 
 def take_cores() -> None:
@@ -47,8 +31,6 @@ def machine() -> dict[str, Any]:
 
     cpu = import_module("numpy._core._multiarray_umath")
     return {
-        "machine": platform.machine(),
-        "python": ".".join(map(str, sys.version_info[:2])),
         "joblib's threads": joblib.effective_n_jobs(-1),
         "threads of a library": max(info["num_threads"] for info in threadpool_info()),
         "BLAS": sorted(
@@ -60,7 +42,6 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     """Run the stages in the process_environment that each of them cleans for itself."""
-    report = settings()
     take_cores()
     import_module("stages.common.process_environment").clean_environment()
     options = import_module("stages.common.run").options
@@ -71,7 +52,7 @@ def main() -> None:
             _, _, _, stage, *arguments = command.split()
             stage_main = import_module(f"stages.{stage}").main
             stage_main(**options(stage_main, stage, arguments))
-    print(json.dumps(report | machine()))
+    print(json.dumps(machine()))
 
 
 main()
