@@ -24,6 +24,16 @@ def long_form(matrix: NDArray, classes: NDArray, name: str, diagonal: bool) -> d
     return {"actual": classes[rows], "predicted": classes[columns], name: matrix[rows, columns]}
 
 
+def panel(
+    images: NDArray[np.uint8], chosen: NDArray[np.bool_], n_examples: int, n_columns: int
+) -> NDArray[np.uint8]:
+    """The first ``n_examples`` chosen images (n, 28, 28) in one picture, blank where missing."""
+    examples = np.zeros((n_examples, *images.shape[1:]), dtype=images.dtype)
+    first = np.flatnonzero(chosen)[:n_examples]
+    examples[: len(first)] = images[first]
+    return sheet(examples, n_columns)
+
+
 def still_wrong(
     images: NDArray[np.uint8], y: NDArray, answers: NDArray, names: Mapping[str, str]
 ) -> tuple[list[NDArray], list[str]]:
@@ -74,10 +84,7 @@ def main(
     write_csv(plots / "errors.csv", long_form(shares, class_names, "share", diagonal=False))
 
     def cell(actual: int, predicted: int, n_examples: int, n_columns: int) -> NDArray[np.uint8]:
-        """The first of its images in one picture, blank where there are fewer."""
-        rows = np.flatnonzero((y == actual) & (predictions == predicted))[:n_examples]
-        blank = np.zeros((n_examples - len(rows), 28, 28), dtype=np.uint8)
-        return sheet(np.concatenate([images[rows], blank]), n_columns)
+        return panel(images, (y == actual) & (predictions == predicted), n_examples, n_columns)
 
     n = EXAMPLES_A_SIDE
     tiles = np.array([[cell(a, p, n * n, n) for p in known] for a in known])
