@@ -3,12 +3,17 @@
 import json
 import re
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from sklearn.naive_bayes import GaussianNB
 
+from stages.data.sources import Mnist
 from stages.report.results import value
 from tests.support import ROOT
 from tests.support.dag import NAMES, edges, stages
@@ -118,3 +123,17 @@ def test_every_promise_is_held_by_a_test() -> None:
     promises = [row for row in rows if row.count("|") == 5][1:]
     assert len(promises) > 10
     assert [row for row in promises if not re.search(r"`test_\w+` \|$", row)] == []
+
+
+def test_the_example_of_a_test_passes_for_the_model_it_is_of(
+    digits: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CONTRIBUTING.md's, on a module such as its reader writes."""
+    module = ModuleType("stages.models.bayes")
+    vars(module)["build"] = lambda _, var_smoothing: GaussianNB(var_smoothing=var_smoothing)
+    monkeypatch.setitem(sys.modules, "stages.models.bayes", module)
+    monkeypatch.setattr("stages.models.bayes", module, raising=False)
+    code = (ROOT / "CONTRIBUTING.md").read_text().split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    names["test_bayes_is_scikit_learns"](digits)
