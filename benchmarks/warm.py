@@ -104,6 +104,8 @@ def repro(folder: Path, edits: Edit) -> float:
     """The seconds of ``dvc repro`` after edits that DVC does not remember."""
     run(folder, "git", "checkout", "--quiet", "--", ".")
     run(folder, "dvc", "checkout")
+    # So that DVC knows the content of what it has just put there.
+    run(folder, "dvc", "repro")
     shutil.rmtree(folder / ".dvc" / "cache" / "runs", ignore_errors=True)
     edit(folder, edits)
     return run(folder, "dvc", "repro")
