@@ -174,7 +174,7 @@ def test_the_slider_shows_what_scikit_learn_computes(page: Page, clone: Clone) -
 
 def test_a_click_shows_the_digits_of_a_cell(page: Page, clone: Clone) -> None:
     images, y = load_set(clone.folder / "data" / "train")
-    scores = np.load(clone.folder / "data/models/digits/sgd_scaled/out_of_fold.npz")["scores"]
+    scores = load_group(clone.folder / "data/models/digits/sgd_scaled/out_of_fold.npz")["scores"]
     predictions = scores.argmax(axis=1)
     cells = page.locator("[data-chart=errors] .mark-rect path[aria-label]")
     for nth in (11, 60, 89):
@@ -321,7 +321,7 @@ def test_arrow_keys_show_the_digits_of_every_class(page: Page, clone: Clone, the
 
 def test_weights_are_drawn_blue_for_and_red_against(page: Page, clone: Clone) -> None:
     for model, first in (("digits/sgd", 0), ("binary/sgd", 10)):
-        said = np.load(clone.folder / "data" / "models" / model / "predictions.npz")
+        said = load_group(clone.folder / "data" / "models" / model / "predictions.npz")
         for i, weights in enumerate(said["weights"].reshape(-1, 28, 28)):
             canvas = f"#weights figure:nth-child({first + i + 1}) canvas"
             red, green, blue, _ = np.moveaxis(levels(page, canvas).astype(int), -1, 0)

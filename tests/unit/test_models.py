@@ -16,6 +16,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from stages.common.arrays import load_group
 from stages.common.folds import fold_numbers
 from stages.data.sources import Mnist
 from stages.models import dummy, fit, forest, sgd
@@ -154,13 +155,13 @@ def test_the_stage_is_scikit_learn_on_folds_and_on_all(
         {"model.sha256", "model.skops", "predictions.npz"} if on_all else set()
     )
     theirs = cross_val_predict(PLAIN, rows[:600], y, cv=splitter, method="decision_function")
-    ours = np.load(out / "out_of_fold.npz")
+    ours = load_group(out / "out_of_fold.npz")
     np.testing.assert_allclose(ours["scores"], theirs, rtol=1e-9, atol=1e-6)
     np.testing.assert_array_equal(ours["folds"], fold_numbers(splitter, y))
     if on_all:
         model, trained = PLAIN.fit(rows[:600], y), skops.io.load(out / "model.skops")
         np.testing.assert_array_equal(trained.coef_, model.coef_)
-        said = np.load(out / "predictions.npz")["predictions"]
+        said = load_group(out / "predictions.npz")["predictions"]
         np.testing.assert_array_equal(said, model.predict(rows[600:]))
 
 

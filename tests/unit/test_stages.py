@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, f1_score, recall_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from stages.common.arrays import load_set, save, save_group, save_set
+from stages.common.arrays import load_group, load_set, save, save_group, save_set
 from stages.data import gallery
 from stages.data.augment import shifted
 from stages.data.sources import Mnist
@@ -228,7 +228,7 @@ def test_the_grid_and_its_winner_are_worth_what_scikit_learn_says(
     columns = columns.assign(mean=results["mean_test_score"], std=results["std_test_score"])
     pd.testing.assert_frame_equal(pd.read_csv(curve), columns, rtol=1e-5)
     for name, of in (("knn", train), ("knn_augmented", augmented)):
-        said = dict(np.load(folder / "models" / name / "predictions.npz"))
+        said = load_group(folder / "models" / name / "predictions.npz")
         among, labels = load_set(of)
         model = KNeighborsClassifier(**best).fit(rows(among), labels)
         answers = model.predict(rows(load_set(folder / "test")[0]))
@@ -272,4 +272,4 @@ def test_noise_is_of_the_seed_and_never_shown_to_what_judges(folder: Path) -> No
         "after": about(abs(cleaned.astype(int) - clean).mean()),
     }
     for name, of in {"noisy": noisy, "cleaned": cleaned, "clean": clean}.items():
-        np.testing.assert_array_equal(np.load(folder / "denoised.npz")[name], of[:2])
+        np.testing.assert_array_equal(load_group(folder / "denoised.npz")[name], of[:2])

@@ -14,7 +14,7 @@ from scipy import ndimage
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
-from stages.common.arrays import save, save_set
+from stages.common.arrays import load_group, save, save_set
 from stages.data.sources import Mnist
 from stages.models.svc import OneVsOneSVC
 from stages.strokes.choose_svm import main as choose
@@ -319,7 +319,7 @@ def test_the_svm_with_the_fewest_errors_is_chosen(digits: Mnist, tmp_path: Path)
     params = {"strokes": values, "cross_validate": {"n_folds": n_folds}}
     YAML().dump(params, tmp_path / "params.yaml")
     choose(tmp_path / "params.yaml", tmp_path / "train", tmp_path, tmp_path)
-    found = [tuple(row) for row in zip(*np.load(tmp_path / "grid.npz").values(), strict=True)]
+    found = [tuple(row) for row in zip(*load_group(tmp_path / "grid.npz").values(), strict=True)]
     assert found == [(*candidate, of, of / n) for candidate, of in wrong.items()]
     assert json.loads((tmp_path / "chosen.json").read_text()) == {
         **dict(zip(grid, best, strict=True)),
