@@ -212,12 +212,15 @@ def _one(folder: Path, pattern: str, what: str) -> Path:
 def _first_line(path: Path) -> list[str]:
     # Excel writes a mark before the first line.
     with path.open(encoding="utf-8-sig") as file:
-        return file.readline().split(",")
+        return [cell.strip(' "\n').lower() for cell in file.readline().split(",")]
 
 
 def _read_table(path: Path) -> Mnist:
     with reading(path, "a table of labels and pixels"):
-        n_skipped = int(not _first_line(path)[0].isdecimal())
+        first = _first_line(path)
+        if first[0] == "id":
+            raise ValueError("its first column is an id, not a label")
+        n_skipped = int(not any(cell.isdecimal() for cell in first))
         table = np.loadtxt(
             path, np.uint8, None, ",", skiprows=n_skipped, ndmin=2, encoding="utf-8-sig"
         )
@@ -229,8 +232,9 @@ def _read_table(path: Path) -> Mnist:
 def _read_csv(path: Path) -> Fetched:
     """Kaggle's train.csv: a line an image, its label and 784 pixels; and test.csv, if it is so."""
     second = path.with_name(f"{path.name.removesuffix('train.csv')}test.csv")
-    # Kaggle's has images to be labelled: the pixels alone.
-    is_test_set = second.is_file() and len(_first_line(second)) != 784
+    first = _first_line(second) if second.is_file() else ["id"]
+    # Kaggle's has images to be labelled: the pixels alone, or after an id.
+    is_test_set = len(first) != 784 and first[0] != "id"
     return _joined(*map(_read_table, [path, second] if is_test_set else [path]))
 
 

@@ -70,6 +70,7 @@ def write_csv(
         # Excel writes a mark before the first line.
         (partial(write_csv, encoding="utf-8-sig"), 2),
         (partial(write_csv, header="pixel" + ",pixel" * 783, is_labelled=False), 1),
+        (lambda at: (write_csv(at), (at / "test.csv").write_text("id,a\n0,1\n")), 1),
     ],
 )
 def test_a_folder_gives_its_training_images_first(
@@ -140,6 +141,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, suffix: str) -> None:
         (holds(IDX_FILES[2], idx_bytes(np.zeros((6, 9), ">i4"))), "it holds int32 of shape"),
         (alone(holds("train.csv", b"label,a\n1,2\n")), "train.csv .* 2 columns, not a label and 7"),
         (alone(holds("train.csv", b"256" + b",0" * 784)), "train.csv .* '256' to uint8"),
+        # No header, as pixels are numbers.
+        (alone(holds("train.csv", b"-1" + b",0" * 784)), "train.csv .* '-1' to uint8"),
+        (alone(holds("train.csv", b"id,a\n1,2\n")), "train.csv .* first column is an id, not a l"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, change: Change, line: str) -> None:
