@@ -94,10 +94,11 @@ def main(base: str) -> None:
     Raises:
         UserError: There is no such revision, or a file of either cannot be read.
     """
-    shutil.rmtree(PICTURES, ignore_errors=True)
-    PICTURES.mkdir()
     with Repo() as repo:
-        blocks = [*tables(repo, base), *plots(repo, base)]
+        blocks = list(tables(repo, base))
+        shutil.rmtree(PICTURES, ignore_errors=True)
+        PICTURES.mkdir()
+        blocks += plots(repo, base)
     blocks = blocks or ["No parameter, metric or plot differs."]
     text = "\n\n".join([f"# This branch against {base}", *blocks]) + "\n"
     REPORT.write_text(text, encoding="utf-8", newline="\n")

@@ -169,4 +169,6 @@ def test_a_branch_may_have_any_name() -> None:
     assert make(branch).returncode == 0
     assert written().startswith(f"# This branch against {branch}\n")
     assert not Path("run").exists()
+    Path("compare_plots/kept.png").touch()
     assert make("none").stderr.startswith("unknown Git revision 'none'\n")
+    assert Path("compare_plots/kept.png").exists()
