@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -40,7 +41,9 @@ def kill(clone: Clone, chance: random.Random, *command: str) -> bool:
     whom = chance.choice([[dvc], children, [dvc, *children]])
     told = chance.choice(SIGNALS)
     for process in whom:
-        process.send_signal(told)
+        # A stage may end by itself, or with DVC.
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(told)
     running = dvc.poll() is None or dvc.returncode < 0
     output, _ = dvc.communicate(timeout=120)
     _, alive = psutil.wait_procs(children, timeout=10)
